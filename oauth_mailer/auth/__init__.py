@@ -1,0 +1,71 @@
+"""A usable secret, now.
+
+One kind of credential is one file here, and the file's name is the value of an account's ``auth``. Each
+file has a function ``open(account, store, home) -> Credential``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ..accounts import Account
+from ..errors import ConfigError
+from ..i18n import _
+from ..stores import Secret, TokenStore
+
+__all__ = ["Credential", "Prompt", "Secret", "open_credential"]
+
+
+class Credential(Protocol):
+    """What an account proves itself with."""
+
+    @property
+    def form(self) -> Literal["password", "bearer"]:
+        """A password is shown by PLAIN, LOGIN or CRAM-MD5; a bearer token by XOAUTH2 or an HTTP header."""
+
+    def get(self) -> Secret:
+        """The secret, refreshed if it is due: one refresh across threads and processes.
+
+        Raises ``LoginRequired`` where there is none or it was revoked, ``TransientError`` where the token
+        endpoint could not be reached, ``StoreError`` where the store failed.
+        """
+
+    def renew(self, refused: Secret) -> Secret:
+        """Another secret after the server refused this one; ``LoginRequired`` where there can be none."""
+
+
+class Prompt(Protocol):
+    """How a login speaks to a person. The library has none of its own: the caller hands one in."""
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+
+    def ask(self, question: str) -> str:
+        """Ask for a line of text. Raises ``LoginRequired`` where nobody can be asked."""
+
+    def ask_secret(self, question: str) -> Secret:
+        """Ask for a secret, not shown as it is typed. Raises ``LoginRequired`` where nobody can be asked."""
+
+    def open_browser(self, url: str) -> bool:
+        """Open the page in the person's browser; False where there is none."""
+
+
+def open_credential(account: Account, store: TokenStore, home: Path) -> Credential:
+    """The credential of this account, its secret read from this store when it is first needed.
+
+    ``home``: the folder for lock files. Raises ``ConfigError`` for an account with an unknown ``auth``.
+    """
+    known = {module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"}
+    if account.auth not in known:
+        raise ConfigError(
+            _("{address} is set to log in by {auth!r}, which this version cannot do.").format(
+                address=account.address, auth=account.auth
+            ),
+            code="auth-unknown",
+            hint=_("Run: oauth-mailer login {address}").format(address=account.address),
+        )
+    credential: Credential = importlib.import_module(f".{account.auth}", __name__).open(account, store, home)
+    return credential

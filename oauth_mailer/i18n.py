@@ -1,0 +1,59 @@
+"""Texts for people, in English and 简体中文.
+
+``_("English text")`` gives the text in the user's language: ``OAUTH_MAILER_LANG``, else the locale of
+the environment, else that of the system. English is the source and needs no catalogue. Values are put
+in afterwards, by name: ``_("No account {address}.").format(address=address)``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+__all__ = ["LANGUAGES", "_", "language"]
+
+LANGUAGES = ("en", "zh_CN")
+
+
+def _(text: str) -> str:
+    """The text in the user's language."""
+    lang = language()
+    return text if lang == "en" or not text else _catalogue(lang)(text)
+
+
+def language() -> str:
+    """The language for people, one of ``LANGUAGES``; read anew each time, for a cheap change in tests."""
+    for name in ("OAUTH_MAILER_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name, ""):
+            return _supported(value)
+    return _supported(_system_language())
+
+
+def _supported(value: str) -> str:
+    return "zh_CN" if value.lower().startswith("zh") else "en"
+
+
+@cache
+def _system_language() -> str:
+    # POSIX systems say it in the environment; elsewhere the system has to be asked.
+    if sys.platform == "win32":
+        import ctypes
+        import locale
+
+        return locale.windows_locale.get(ctypes.windll.kernel32.GetUserDefaultUILanguage(), "")
+    if sys.platform == "darwin":
+        import locale
+
+        return locale.getlocale()[0] or ""
+    return ""
+
+
+@cache
+def _catalogue(lang: str) -> Callable[[str], str]:
+    import gettext
+
+    folder = Path(__file__).with_name("locale")
+    return gettext.translation("oauth_mailer", folder, languages=[lang], fallback=True).gettext

@@ -1,0 +1,146 @@
+"""Where a secret rests.
+
+One kind of store is one file here, and the file's name is the key used in the configuration and in
+``OAUTH_MAILER_STORE``. Each file has a function ``open(options) -> TokenStore``; nothing else needs to
+know of a new kind.
+"""
+
+from __future__ import annotations
+
+import hmac
+import importlib
+import os
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from ..errors import ConfigError
+from ..i18n import _
+
+__all__ = [
+    "DEFAULT_KIND",
+    "Secret",
+    "Slot",
+    "StoreOptions",
+    "TokenStore",
+    "kinds",
+    "open_store",
+    "store_kind",
+]
+
+DEFAULT_KIND = "keyring"
+
+
+class Secret:
+    """A text that is never shown: no repr, no format, no pickle. ``reveal()`` gives it, where it is used."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The secret itself. Call it as late as possible and keep no copy."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(
+            self._text.encode("utf-8", "replace"), other._text.encode("utf-8", "replace")
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The place of one secret: the account's address, and what the secret is for.
+
+    ``purpose`` is ``code`` for an authorization code; for tokens it names the client and the scope too,
+    so that a token of one client or scope is never taken for another's. A ``cached`` secret can be had
+    again at any time (an access token): a store that cannot hold it may say so and nothing is lost.
+    """
+
+    account: str
+    purpose: str
+    cached: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.purpose}"
+
+
+class TokenStore(Protocol):
+    """A place for secrets. Methods raise ``StoreError`` and nothing else, and may be called from threads."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind, as in the configuration."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether ``set`` and ``delete`` can work at all (environment variables cannot be set)."""
+
+    def get(self, slot: Slot) -> Secret | None:
+        """The secret, or None where there is none."""
+
+    def set(self, slot: Slot, secret: Secret) -> None:
+        """Keep the secret; on return it is proven to be there. On failure the old one is still there."""
+
+    def delete(self, slot: Slot) -> None:
+        """Forget the secret; it is no error if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """What a store may need to open.
+
+    ``home``: the folder for files; ``settings``: the table ``[stores.KIND]`` of the configuration;
+    ``ask_passphrase``: asks a person, with the question as its argument; None where nobody can be asked.
+    """
+
+    home: Path
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    ask_passphrase: Callable[[str], Secret] | None = None
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of store there are: the names of the files in this folder."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"))
+
+
+def store_kind(remembered: str = "") -> str:
+    """The kind to use for an account: ``OAUTH_MAILER_STORE``, else the one remembered, else the keyring."""
+    return os.environ.get("OAUTH_MAILER_STORE", "") or remembered or DEFAULT_KIND
+
+
+def open_store(kind: str, options: StoreOptions) -> TokenStore:
+    """Open the store of this kind.
+
+    Raises ``ConfigError`` for an unknown kind and ``StoreError`` where the store cannot be used.
+    """
+    if kind not in kinds():
+        raise ConfigError(
+            _("There is no token store {kind!r}.").format(kind=kind),
+            code="store-unknown",
+            hint=_("Set OAUTH_MAILER_STORE to one of: {kinds}.").format(kinds=", ".join(kinds())),
+        )
+    store: TokenStore = importlib.import_module(f".{kind}", __name__).open(options)
+    return store

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_NOT_OURS = (
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "ALL_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "all_proxy",
+    "BROWSER",
+    "SSL_CERT_FILE",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A configuration folder of the test's own; no setting, proxy or keyring of the host is seen."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("OAUTH_MAILER_") or name in _NOT_OURS]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OAUTH_MAILER_HOME", str(folder))
+    monkeypatch.setenv("OAUTH_MAILER_LANG", "en")
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
+    return folder
