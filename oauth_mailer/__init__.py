@@ -30,9 +30,9 @@ _HOME = {
     "MessageError": "errors",
     "OutcomeUnknown": "errors",
     "RawMessage": "message",
-    "Receipt": "mailer",
+    "Receipt": "routes",
     "RejectedError": "errors",
-    "Route": "mailer",
+    "Route": "routes",
     "RouteError": "errors",
     "SendError": "errors",
     "StoreError": "errors",
@@ -64,14 +64,14 @@ if TYPE_CHECKING:
     from .logins import login as login
     from .logins import logout as logout
     from .mailer import Mailer as Mailer
-    from .mailer import Receipt as Receipt
-    from .mailer import Route as Route
     from .mailer import capture as capture
     from .mailer import open_mailer as open_mailer
     from .mailer import send as send
     from .message import Attachment as Attachment
     from .message import Message as Message
     from .message import RawMessage as RawMessage
+    from .routes import Receipt as Receipt
+    from .routes import Route as Route
     from .transports import Acceptance as Acceptance
     from .transports.file import FileTransport as FileTransport
     from .transports.memory import MemoryTransport as MemoryTransport

@@ -13,8 +13,8 @@ MailerError                    no      no           no
    + RejectedError             no      no           no      the message or every recipient was refused
    + OutcomeUnknown            maybe   no           no      it may have been sent: a person decides
 
-Whoever decides what comes next (the mailer, the outbox, a caller) reads the class attributes
-``verdict``, ``try_next_route`` and ``retry_later``, never the type.
+Whoever decides what comes next (the mailer, the outbox, a caller) reads the attributes ``verdict``,
+``try_next_route``, ``retry_later`` and ``retry_after``, never the type.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class MailerError(Exception):
     verdict: ClassVar[Verdict] = "not_sent"
     try_next_route: ClassVar[bool] = False
     retry_later: ClassVar[bool] = False
+    retry_after: float | None = None
 
     def __init__(self, message: str, *, code: str, hint: str = "", text: str = "") -> None:
         super().__init__(message)

@@ -12,29 +12,24 @@ Redirects are never followed, so that the bearer token stays with the host it wa
 from __future__ import annotations
 
 import http.client
-import io
-import select
 import socket
 import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from ..errors import OutcomeUnknown, RouteError, TransientError
+from ..errors import OutcomeUnknown, TransientError
 from ..i18n import _
-from .endpoint import is_loopback
+from .http_connection import KeptConnection, TimedReader, connect, reason
 
 __all__ = ["Answer", "Body", "PostClient"]
 
 MAX_ANSWER = 1 << 20
 """Octets of an answer that are read; Gmail's are below 2 KiB."""
-
-MAX_IDLE = 30.0
-"""Seconds that a connection is kept for the next request: well below what servers and NAT keep."""
 
 
 class Body(Protocol):
@@ -42,7 +37,7 @@ class Body(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterable[bytes]: ...  # type: ignore[misc]
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,53 +56,6 @@ class Answer:
     taken: bool = True
 
 
-class _Connection:
-    """One TCP or TLS connection to one host."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.idle_since = time.monotonic()
-
-    def usable(self) -> bool:
-        """Whether the server still holds it open: one that has closed it has sent an end, which is readable."""
-        if time.monotonic() - self.idle_since > MAX_IDLE:
-            return False
-        try:
-            readable, _writable, _error = select.select([self.sock], [], [], 0)
-        except (OSError, ValueError):
-            return False
-        return not readable
-
-    def close(self) -> None:
-        # Closing must not wait for, or fail with, a peer that has gone.
-        try:
-            self.sock.close()
-        except OSError:
-            return
-
-
-class _Timed(io.RawIOBase):
-    """Reads from a socket until a deadline for the whole answer, however slowly it drips."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock = sock
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        remaining = self._deadline - time.monotonic()
-        if remaining <= 0:
-            raise TimeoutError("the answer took too long")
-        self._sock.settimeout(remaining)
-        return self._sock.recv_into(buffer)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """What ``HTTPResponse`` asks a socket for."""
-        return io.BufferedReader(self)
-
-
 class PostClient:
     """Posts to HTTPS hosts (and to HTTP on loopback addresses), from several threads at once.
 
@@ -118,7 +66,7 @@ class PostClient:
     def __init__(self, *, timeout: float, ca_file: str = "") -> None:
         self._timeout = timeout
         self._ca_file = ca_file
-        self._idle: dict[tuple[str, str], list[_Connection]] = {}
+        self._idle: dict[tuple[str, str], list[KeptConnection]] = {}
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
 
@@ -130,7 +78,7 @@ class PostClient:
         the connection was broken off before the request was complete.
         """
         parts = urlsplit(url)
-        connection = self._take(parts) or _Connection(self._connect(parts))
+        connection = self._take(parts) or KeptConnection(connect(parts, self._timeout, self._tls))
         done = False
         try:
             answer, keep = self._exchange(connection, parts, method, headers, body)
@@ -152,7 +100,7 @@ class PostClient:
         for connection in connections:
             connection.close()
 
-    def _take(self, parts: SplitResult) -> _Connection | None:
+    def _take(self, parts: SplitResult) -> KeptConnection | None:
         with self._lock:
             kept = self._idle.get((parts.scheme, parts.netloc), [])
             while kept:
@@ -162,60 +110,27 @@ class PostClient:
                 connection.close()
         return None
 
-    def _keep(self, parts: SplitResult, connection: _Connection) -> None:
+    def _keep(self, parts: SplitResult, connection: KeptConnection) -> None:
         connection.idle_since = time.monotonic()
         with self._lock:
             self._idle.setdefault((parts.scheme, parts.netloc), []).append(connection)
 
-    def _connect(self, parts: SplitResult) -> socket.socket:
-        host = parts.hostname or ""
-        try:
-            return self._open(parts, host)
-        except ssl.SSLCertVerificationError as error:
-            raise RouteError(
-                _("The certificate of {host} is not trusted: {reason}.").format(
-                    host=host, reason=error.verify_message
-                ),
-                code="tls-certificate",
-                hint=_("If your network inspects TLS, set SSL_CERT_FILE to its certificate."),
-            ) from error
-        except socket.gaierror as error:
-            raise TransientError(
-                _("The name {host} cannot be resolved.").format(host=host),
-                code="dns",
-                hint=_("Check the network and try again."),
-            ) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise TransientError(
-                _("{host} cannot be reached: {reason}.").format(host=host, reason=_reason(error)),
-                code="connect",
-                hint=_("Check the network (and HTTPS_PROXY) and try again."),
-            ) from error
-
-    def _open(self, parts: SplitResult, host: str) -> socket.socket:
-        if parts.scheme == "http":
-            # endpoint.check_endpoint lets plain HTTP pass for loopback addresses only.
-            plain = http.client.HTTPConnection(host, parts.port or 80, timeout=self._timeout)
-            plain.connect()
-            return _without_delay(plain.sock)
+    def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = ssl.create_default_context()
+            # The system's certificates, or those of SSL_CERT_FILE, which OpenSSL reads itself.
+            context = ssl.create_default_context()
             if self._ca_file:
-                self._context.load_verify_locations(self._ca_file)
-        proxy = _proxy_for(host)
-        address = (proxy.hostname or "", proxy.port or 80) if proxy else (host, parts.port or 443)
-        secure = http.client.HTTPSConnection(*address, timeout=self._timeout, context=self._context)
-        if proxy:
-            secure.set_tunnel(host, parts.port or 443, headers=_proxy_headers(proxy))
-        try:
-            secure.connect()
-        except BaseException:
-            secure.close()
-            raise
-        return _without_delay(secure.sock)
+                context.load_verify_locations(self._ca_file)
+            self._context = context
+        return self._context
 
     def _exchange(
-        self, connection: _Connection, parts: SplitResult, method: str, headers: Mapping[str, str], body: Body
+        self,
+        connection: KeptConnection,
+        parts: SplitResult,
+        method: str,
+        headers: Mapping[str, str],
+        body: Body,
     ) -> tuple[Answer, bool]:
         """Send and read; what went wrong while sending matters only if no answer explains it."""
         host = parts.hostname or ""
@@ -233,8 +148,8 @@ class PostClient:
         except (OSError, http.client.HTTPException) as error:
             raise sending.verdict(host, error) from error
 
-    def _answer(self, connection: _Connection, method: str) -> tuple[Answer, bool]:
-        source = _Timed(connection.sock, time.monotonic() + self._timeout)
+    def _answer(self, connection: KeptConnection, method: str) -> tuple[Answer, bool]:
+        source = TimedReader(connection.sock, time.monotonic() + self._timeout)
         response = http.client.HTTPResponse(source, method=method)  # type: ignore[arg-type]
         response.begin()
         try:
@@ -281,14 +196,14 @@ class _Sending:
         if self.complete:
             return OutcomeUnknown(
                 _("{host} took the message but did not answer ({reason}): it may have been sent.").format(
-                    host=host, reason=_reason(error)
+                    host=host, reason=reason(error)
                 ),
                 code="no-answer",
                 hint=_("Look into the Sent folder before you send it again."),
             )
         return TransientError(
             _("The connection to {host} broke before the message was complete ({reason}).").format(
-                host=host, reason=_reason(error)
+                host=host, reason=reason(error)
             ),
             code="connection-lost",
             hint=_("Nothing was sent; try again."),
@@ -296,7 +211,7 @@ class _Sending:
 
 
 def _unpacked(body: bytes, whole: bool) -> tuple[bytes, bool]:
-    """Undo gzip or deflate, which some proxies apply unasked; bounded, since a few octets can hold gigabytes."""
+    """Undo gzip or deflate, which some proxies apply unasked; bounded, as a few octets can hold gigabytes."""
     unpack = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     try:
         return unpack.decompress(body, MAX_ANSWER), whole and unpack.eof
@@ -315,32 +230,3 @@ def _head(parts: SplitResult, method: str, headers: Mapping[str, str], length: i
     if any("\r" in line or "\n" in line for line in lines):
         raise AssertionError("a line break in an HTTP header")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-def _without_delay(sock: socket.socket) -> socket.socket:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def _proxy_for(host: str) -> SplitResult | None:
-    from urllib.request import getproxies, proxy_bypass
-
-    proxy = getproxies().get("https", "")
-    if not proxy or is_loopback(host) or proxy_bypass(host):
-        return None
-    return urlsplit(proxy if "//" in proxy else f"//{proxy}")
-
-
-def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    from base64 import b64encode
-
-    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return _("time-out")
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error) or type(error).__name__

@@ -1,0 +1,225 @@
+"""Routes and fallback: a message goes out by the first route that takes it.
+
+Every attempt ends in *sent*, *not sent* or *unknown*. Only after a proven *not sent* is the next route tried,
+and only where the error says that another route may succeed. The mailer never sleeps and never repeats.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .accounts import Account, Accounts
+from .address import Address
+from .auth import open_credential
+from .errors import Attempt, ConfigError, MailerError, OutcomeUnknown
+from .i18n import _
+from .message import Message, RawMessage
+from .mime import render
+from .routes import Receipt, Route, accepted, check, failed
+from .stores import StoreOptions, TokenStore, open_store, store_kind
+from .transports import TIMEOUT, Acceptance, Transport, open_transport
+from .transports.memory import Delivery, MemoryTransport
+
+__all__ = ["Mailer", "Receipt", "Route", "capture", "open_mailer", "send"]
+
+_log = logging.getLogger(__name__)
+
+
+class Mailer:
+    """Sends messages by its routes; may be used from several threads at once, and as a context manager.
+
+    ``routes``: one, or several in the order in which they are tried.
+    """
+
+    def __init__(self, routes: Route | Iterable[Route]) -> None:
+        self.routes = (routes,) if isinstance(routes, Route) else tuple(routes)
+        if not self.routes:
+            raise ConfigError(_("A mailer needs at least one route."), code="no-route")
+
+    def send(
+        self, message: Message | RawMessage, *, progress: Callable[[int, int], None] | None = None
+    ) -> Receipt:
+        """Send one message; returns once a provider took charge of it.
+
+        ``progress`` is called with the octets handed over so far and in all.
+
+        Raises ``MessageError`` where the message cannot be sent as it is, else a ``SendError`` whose
+        ``verdict`` says whether it may have been sent; its ``attempts`` list every try. If every route
+        failed and waiting helps one of them, the error is that one's ``TransientError``.
+        """
+        attempts: list[Attempt] = []
+        failures: list[MailerError] = []
+        for route in self.routes:
+            transport = _captured[-1] if _captured else route.transport
+            try:
+                acceptance = self._try(route, transport, message, progress)
+            except MailerError as error:
+                attempts.append(failed(route, transport, error))
+                failures.append(error)
+                _log.info("%s by %s: %s (%s)", message.id, route.account, error.verdict, error.code)
+                if not error.try_next_route:
+                    error.attempts = tuple(attempts)
+                    raise
+            else:
+                _log.info("%s by %s: sent", message.id, route.account)
+                return accepted(message, route, transport, acceptance, attempts)
+        final = _most_hopeful(failures)
+        final.attempts = tuple(attempts)
+        raise final
+
+    async def asend(
+        self, message: Message | RawMessage, *, progress: Callable[[int, int], None] | None = None
+    ) -> Receipt:
+        """The same as ``send``, from asyncio: the work is done in a thread, so the loop is never held up.
+
+        Cancelling the task does not call back a message that is on its way: what became of it is then
+        logged as a warning.
+        """
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(None, partial(self.send, message, progress=progress))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(partial(_tell_of_cancelled, message.id))
+            raise
+
+    def close(self) -> None:
+        """Close what the routes hold open; the mailer may be used again afterwards."""
+        for route in self.routes:
+            route.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _try(
+        self,
+        route: Route,
+        transport: Transport,
+        message: Message | RawMessage,
+        progress: Callable[[int, int], None] | None,
+    ) -> Acceptance:
+        first = self.routes[0].sender
+        original = None if route.account == first.email else first
+        envelope, content = render(message, route.sender, on_behalf_of=original)
+        check(route, message, envelope, content, original)
+        try:
+            return transport.send(envelope, content.watched(progress) if progress else content)
+        except MailerError:
+            raise
+        except Exception as error:  # a fault of ours proves nothing about what the provider has
+            raise OutcomeUnknown(
+                _("A fault in the program ended the try ({error}): the message may have been sent.").format(
+                    error=type(error).__name__
+                ),
+                code="internal",
+                hint=_("Look into the Sent folder before you send it again, and report the fault."),
+            ) from error
+
+
+def open_mailer(
+    account: str = "",
+    *,
+    fallback: Sequence[str] | None = None,
+    home: Path | str | None = None,
+    store: TokenStore | None = None,
+    timeout: float = TIMEOUT,
+) -> Mailer:
+    """A mailer for accounts of the configuration. Connects to nothing and reads no secret yet.
+
+    ``account``: its address, by default the default account; ``fallback``: the addresses to try next, by
+    default those of the account's configuration; ``home``: the folder of the configuration; ``store``: a
+    token store in place of the configured one; ``timeout``: seconds for one step on the network.
+
+    Raises ``ConfigError`` where there is no such account.
+    """
+    if _captured:
+        return Mailer(Route(sender=Address(account or "sender@example.com"), transport=_captured[-1]))
+    accounts = Accounts(home)
+    first = accounts.get(account)
+    addresses = first.fallback if fallback is None else fallback
+    chosen = [first, *(accounts.get(address) for address in addresses)]
+    return Mailer(_route(one, accounts, store, timeout) for one in chosen)
+
+
+def send(
+    message: Message | RawMessage | None = None,
+    /,
+    *,
+    account: str = "",
+    fallback: Sequence[str] | None = None,
+    **fields: Any,
+) -> Receipt:
+    """Send one message by an account, by default the default one.
+
+    Takes a ``Message``, or the fields of one: ``send(to="ann@example.com", subject="Done", text="...")``.
+    Raises what ``open_mailer`` and ``Mailer.send`` raise.
+    """
+    if message is not None and fields:
+        raise TypeError("give a message or the fields of one, not both")
+    finished = Message(**fields) if message is None else message
+    with open_mailer(account, fallback=fallback) as mailer:
+        return mailer.send(finished)
+
+
+@contextmanager
+def capture() -> Iterator[list[Delivery]]:
+    """For tests: while the block runs, nothing leaves this process, whoever sends from whichever thread.
+
+    Gives the list of what was sent, each with its ``envelope`` and ``data``. No account needs to be set up.
+    """
+    transport = MemoryTransport()
+    with _capturing:
+        _captured.append(transport)
+    try:
+        yield transport.sent
+    finally:
+        with _capturing:
+            _captured.remove(transport)
+
+
+_captured: list[MemoryTransport] = []
+_capturing = threading.Lock()
+
+
+def _route(account: Account, accounts: Accounts, store: TokenStore | None, timeout: float) -> Route:
+    def credential() -> Any:
+        kind = store_kind(account.store)
+        opened = store or open_store(kind, StoreOptions(accounts.home, accounts.store_settings(kind)))
+        return open_credential(account, opened, accounts.home)
+
+    return Route(
+        sender=Address(account.address, account.name),
+        transport=open_transport(account, credential, timeout=timeout),
+        max_size=account.preset.max_size,
+        max_recipients=account.preset.max_recipients,
+        sender_must_match=account.preset.sender_must_match,
+    )
+
+
+def _most_hopeful(failures: Sequence[MailerError]) -> MailerError:
+    """What to report when every route failed: the one that passes with time, the soonest, else the first."""
+    later = [error for error in failures if error.retry_later]
+    if not later:
+        return failures[0]
+    return min(later, key=lambda error: error.retry_after or 0.0)
+
+
+def _tell_of_cancelled(message_id: str, work: asyncio.Future[Receipt]) -> None:
+    if work.cancelled():
+        return
+    error = work.exception()
+    verdict = error.verdict if isinstance(error, MailerError) else "unknown" if error else "sent"
+    _log.warning("%s: the task was cancelled while it was being sent; verdict: %s", message_id, verdict)

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import gzip
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+
+import pytest
+import trustme
+
+from oauth_mailer.errors import OutcomeUnknown, RouteError, TransientError
+from oauth_mailer.wire.one_post import Answer, PostClient
+from tests.support import http_script
+from tests.support.http_script import HttpScript, answer
+
+
+class Octets:
+    """A body of several blocks."""
+
+    def __init__(self, *blocks: bytes) -> None:
+        self.blocks = blocks
+
+    def __len__(self) -> int:
+        return sum(map(len, self.blocks))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.blocks)
+
+
+@pytest.fixture
+def client() -> Iterator[PostClient]:
+    client = PostClient(timeout=5)
+    yield client
+    client.close()
+
+
+def post(client: PostClient, url: str, *blocks: bytes) -> Answer:
+    return client.post(f"{url}/x?y=1", {"X-Test": "1"}, Octets(*(blocks or (b"hello ", b"world"))))
+
+
+def test_a_request_arrives_as_it_was_given_and_its_answer_comes_back(client: PostClient) -> None:
+    with HttpScript(answer("201 Created", b"done", X_Kind="a")) as server:
+        got = post(client, server.url)
+    assert (got.status, got.reason, got.body, got.headers["x-kind"]) == (201, "Created", b"done", "a")
+    assert got.whole
+    request = server.requests[0]
+    assert (request.method, request.path, request.body) == ("POST", "/x?y=1", b"hello world")
+    assert request.headers["x-test"] == "1"
+
+
+def test_the_connection_is_kept_for_the_next_request(client: PostClient) -> None:
+    with HttpScript(answer()) as server:
+        post(client, server.url)
+        post(client, server.url)
+    assert (len(server.requests), server.connections) == (2, 1)
+
+
+def test_a_kept_connection_that_the_server_closed_is_noticed_before_anything_is_risked(
+    client: PostClient,
+) -> None:
+    with HttpScript(http_script.close_when_idle, answer()) as server:
+        post(client, server.url)
+        (kept,) = next(iter(client._idle.values()))
+        kept.sock.settimeout(5)
+        assert kept.sock.recv(1, socket.MSG_PEEK) == b""  # waits for the server's end to arrive
+        assert post(client, server.url).status == 200
+    assert (len(server.requests), server.connections) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    "step", [http_script.close, http_script.raw(b"HTTP/1.1 2"), http_script.raw(b"\0\0")]
+)
+def test_a_server_that_takes_the_request_and_gives_no_answer_sees_it_once_and_the_outcome_is_unknown(
+    client: PostClient, step: http_script.Step
+) -> None:
+    with HttpScript(step) as server, pytest.raises(OutcomeUnknown):
+        post(client, server.url)
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_hangs_is_left_after_the_time_out_and_the_outcome_is_unknown() -> None:
+    client = PostClient(timeout=0.3)
+    with HttpScript(http_script.hang) as server, pytest.raises(OutcomeUnknown, match="time-out"):
+        post(client, server.url)
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_drips_for_ever_ends_with_the_time_out() -> None:
+    def drip(exchange: http_script.Exchange) -> bool:
+        exchange.read_all()
+        exchange.sock.sendall(b"HTTP/1.1 200 OK\r\n")
+        while not exchange.server.stopping.wait(0.02):
+            exchange.sock.sendall(b"X-A: b\r\n"[:1])
+        return False
+
+    client = PostClient(timeout=0.5)
+    with HttpScript(drip) as server, pytest.raises(OutcomeUnknown):
+        post(client, server.url)
+    assert len(server.requests) == 1
+
+
+def test_a_connection_that_breaks_before_the_body_was_complete_proves_that_nothing_was_sent(
+    client: PostClient,
+) -> None:
+    block = b"x" * (1 << 20)
+    with HttpScript(http_script.reset_midway) as server, pytest.raises(TransientError) as caught:
+        post(client, server.url, *[block] * 64)
+    assert caught.value.code == "connection-lost"
+    assert server.requests == []
+
+
+def test_an_answer_before_the_whole_request_had_left_is_read_and_marked(client: PostClient) -> None:
+    block = b"x" * (1 << 20)
+    gate = threading.Event()
+
+    def early(exchange: http_script.Exchange) -> bool:
+        exchange.sock.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        exchange.sock.shutdown(socket.SHUT_RD)
+        gate.wait(10)
+        return False
+
+    class Blocked(Octets):
+        def __iter__(self) -> Iterator[bytes]:
+            yield block
+            gate.set()
+            yield from [block] * 63
+
+    with HttpScript(early) as server:
+        got = client.post(f"{server.url}/x", {}, Blocked(*[block] * 64))
+    assert (got.status, got.taken) == (503, False)
+    assert server.requests == []
+
+
+def test_what_a_body_raises_breaks_the_request_off(client: PostClient) -> None:
+    class Breaks(Octets):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"hello "
+            raise LookupError("changed")
+
+    with HttpScript(answer()) as server, pytest.raises(LookupError):
+        client.post(f"{server.url}/x", {}, Breaks(b"hello ", b"world"))
+    assert server.requests == []
+
+
+def test_nobody_there_is_proven_not_sent(client: PostClient) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(TransientError) as caught:
+        post(client, f"http://127.0.0.1:{port}")
+    assert caught.value.code == "connect"
+
+
+def test_an_unknown_name_is_proven_not_sent(client: PostClient) -> None:
+    with pytest.raises(TransientError) as caught:
+        post(client, "https://no-such-host.invalid")
+    assert caught.value.code == "dns"
+
+
+def test_a_redirect_is_returned_and_not_followed(client: PostClient) -> None:
+    with HttpScript(answer()) as other, HttpScript(answer("307 Moved", Location=other.url)) as server:
+        assert post(client, server.url).status == 307
+    assert other.requests == []
+
+
+def test_a_truncated_answer_is_marked(client: PostClient) -> None:
+    with HttpScript(http_script.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{")) as server:
+        got = post(client, server.url)
+    assert (got.status, got.body, got.whole) == (200, b"{", False)
+
+
+def test_an_endless_answer_is_cut(client: PostClient) -> None:
+    with HttpScript(answer(body=b"x" * (3 << 20))) as server:
+        got = post(client, server.url)
+    assert (len(got.body), got.whole) == (1 << 20, False)
+
+
+def test_a_packed_answer_is_unpacked_and_a_bomb_is_not(client: PostClient) -> None:
+    small, bomb = gzip.compress(b'{"id": "1"}'), gzip.compress(bytes(50 << 20))
+    steps = [answer(body=data, Content_Encoding="gzip") for data in (small, bomb)]
+    with HttpScript(*steps) as server:
+        assert post(client, server.url).body == b'{"id": "1"}'
+        got = post(client, server.url)
+    assert (len(got.body), got.whole) == (1 << 20, False)
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def _tls_server(authority: trustme.CA, name: str, received: list[bytes]) -> socket.socket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(name).configure_cert(context)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        try:
+            with context.wrap_socket(sock, server_side=True) as secure:
+                while not b"".join(received).endswith(b"world"):
+                    received.append(secure.recv(65536))
+                secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        except OSError:
+            sock.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+def test_a_trusted_certificate_is_accepted_by_ssl_cert_file(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    received: list[bytes] = []
+    with authority.cert_pem.tempfile() as ca_file, _tls_server(authority, "localhost", received) as listener:
+        monkeypatch.setenv("SSL_CERT_FILE", ca_file)
+        client = PostClient(timeout=5)
+        got = post(client, f"https://localhost:{listener.getsockname()[1]}")
+        client.close()
+    assert (got.status, got.body) == (200, b"ok")
+
+
+@pytest.mark.parametrize(("name", "trusted"), [("localhost", False), ("other.example", True)])
+def test_a_certificate_that_is_not_trusted_or_for_another_name_gets_no_octet(
+    authority: trustme.CA, name: str, trusted: bool
+) -> None:
+    received: list[bytes] = []
+    with authority.cert_pem.tempfile() as ca_file, _tls_server(authority, name, received) as listener:
+        client = PostClient(timeout=5, ca_file=ca_file if trusted else "")
+        with pytest.raises(RouteError) as caught:
+            post(client, f"https://localhost:{listener.getsockname()[1]}")
+    assert caught.value.code == "tls-certificate"
+    assert received == []
+
+
+def test_a_proxy_is_asked_for_a_tunnel_and_its_refusal_is_proven_not_sent(
+    monkeypatch: pytest.MonkeyPatch, client: PostClient
+) -> None:
+    with HttpScript(http_script.raw(b"HTTP/1.1 407 Who are you\r\n\r\n")) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//ann:pa%24s@"))
+        with pytest.raises(TransientError) as caught:
+            post(client, "https://gmail.example")
+    assert caught.value.code == "connect"
+    assert (proxy.requests[0].method, proxy.requests[0].path) == ("CONNECT", "gmail.example:443")
+    assert proxy.requests[0].headers["proxy-authorization"] == "Basic YW5uOnBhJHM="
+    assert "pa$s" not in str(caught.value)
+
+
+def test_many_threads_share_a_client_and_no_connection(client: PostClient) -> None:
+    with HttpScript(answer()) as server:
+        got: list[int] = []
+        threads = [
+            threading.Thread(target=lambda: got.append(post(client, server.url).status)) for _ in range(16)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert got == [200] * 16
+    assert [request.body for request in server.requests] == [b"hello world"] * 16
