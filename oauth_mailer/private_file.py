@@ -1,0 +1,69 @@
+"""Files that only their owner may read, each changed by one process at a time and replaced as a whole."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["locked", "replace"]
+
+LOCK_TIMEOUT = 10.0
+"""Seconds to wait for another process that changes the same file: a change takes milliseconds."""
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Hold the lock of this file against other threads and processes; its folder is made if need be.
+
+    ``timeout``: seconds. Raises ``OSError``, which ``TimeoutError`` is one of.
+    """
+    from filelock import FileLock
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock"), timeout=timeout, mode=0o600):
+        yield
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write the file so that, whatever happens, either the old content or the new is there whole.
+
+    On POSIX systems its mode is 0600 from birth. Raises ``OSError``; the old file is then untouched.
+    """
+    # A link (a configuration kept with dotfiles) stays a link: its target is replaced.
+    path = Path(os.path.realpath(path))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        _rename(Path(name), path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+    if os.name == "posix":  # elsewhere a folder cannot be opened; there the rename is journalled
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _rename(source: Path, target: Path) -> None:
+    # Windows refuses while somebody, a virus scanner too, has the target open: for moments only.
+    tries = 50 if sys.platform == "win32" else 1
+    for left in reversed(range(tries)):
+        try:
+            source.replace(target)
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(0.02)
+        else:
+            return
