@@ -73,7 +73,8 @@ class TimedReader(io.RawIOBase):
 def connect(parts: SplitResult, timeout: float, context: Callable[[], ssl.SSLContext]) -> socket.socket:
     """Connect to the host of this address, through ``HTTPS_PROXY`` where it applies.
 
-    ``timeout`` in seconds; ``context`` gives the TLS settings where needed. Raises ``TransientError``, or ``RouteError`` for a certificate that is not trusted; nothing was sent.
+    ``timeout`` in seconds; ``context`` gives the TLS settings where they are needed. Nothing is sent yet.
+    Raises ``TransientError``, or ``RouteError`` for a certificate that is not trusted.
     """
     host = parts.hostname or ""
     try:

@@ -1,0 +1,121 @@
+"""The rules of the house that a machine can check."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import oauth_mailer
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "oauth_mailer"
+
+LAYERS = (
+    {"errors", "i18n"},
+    {"address", "providers", "replies"},
+    {"message", "accounts"},
+    {"mime", "stores"},
+    {"wire"},
+    {"auth"},
+    {"transports"},
+    {"logins", "routes"},
+    {"mailer"},
+    {"cli"},
+)
+SAYING = {"address", "message", "mime"}
+WHO_SAYS = {"providers", "replies", "accounts", "stores", "wire", "auth"}
+
+
+def layer_of(name: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if name in names)
+
+
+def our_imports(path: Path) -> set[str]:
+    """The first names below oauth_mailer that this file imports, wherever in it, types included."""
+    package = ["oauth_mailer", *path.relative_to(PACKAGE).with_suffix("").parts[:-1]]
+    if path.name == "__init__.py":
+        package = ["oauth_mailer", *path.relative_to(PACKAGE).parts[:-1]]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = [*base, *(node.module.split(".") if node.module else [])]
+            names = [".".join([*module, alias.name]) for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "oauth_mailer" and len(parts) > 1 and parts[1] != "__version__":
+                found.add(parts[1])
+    return found
+
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[0] != "_")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_to_lower_layers_only(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    imports = our_imports(path) - {own}
+    if own == "sandbox":
+        assert imports <= {"errors", "i18n"}, "the sandbox must not inherit a mistake from what it judges"
+        return
+    if own == "cli":
+        imports -= {"sandbox"}
+    assert all(layer_of(name) < layer_of(own) or name in LAYERS[0] for name in imports), imports
+    if own in SAYING:
+        assert not imports & WHO_SAYS, "what is said knows nothing of who says it"
+    if own in WHO_SAYS:
+        assert not imports & SAYING, "who says it knows nothing of what is said"
+
+
+def test_every_public_name_can_be_had_and_says_what_it_is() -> None:
+    for name in oauth_mailer.__all__:
+        value = getattr(oauth_mailer, name)
+        assert name == "__version__" or value.__doc__
+        assert name in dir(oauth_mailer)
+    with pytest.raises(AttributeError):
+        oauth_mailer.no_such_name  # noqa: B018
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_importing_the_package_imports_nothing_beyond_the_standard_library() -> None:
+    program = (
+        "import sys; before = set(sys.modules); import oauth_mailer;"
+        "new = {name.partition('.')[0] for name in set(sys.modules) - before};"
+        "print(*new - set(sys.stdlib_module_names))"
+    )
+    done = run("-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {program}")
+    assert done.stdout.split() == ["oauth_mailer"], done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_types_are_strict_and_sound() -> None:
+    done = run("-m", "mypy")
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_code_is_formatted_and_linted() -> None:
+    for command in (("check",), ("format", "--check")):
+        done = run("-m", "ruff", *command, ".")
+        assert done.returncode == 0, done.stdout
+
+
+def test_files_stay_short_enough_to_be_read() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in PACKAGE.rglob("*.py")
+        if path.name != "providers.py"  # rows of data
+        and (lines := len(path.read_text("utf-8").splitlines())) > 300
+    }
+    assert not long
