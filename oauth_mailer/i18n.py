@@ -1,8 +1,8 @@
 """Texts for people, in English and 简体中文.
 
 ``_("English text")`` gives the text in the user's language: ``OAUTH_MAILER_LANG``, else the locale of
-the environment, else that of the system. English is the source and needs no catalogue. Values are put
-in afterwards, by name: ``_("No account {address}.").format(address=address)``.
+the environment, else (Windows) that of the system. English is the source and needs no catalogue. Values
+are put in afterwards, by name: ``_("No account {address}.").format(address=address)``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ def _(text: str) -> str:
 
 def language() -> str:
     """The language for people, one of ``LANGUAGES``; read anew each time, for a cheap change in tests."""
-    for name in ("OAUTH_MAILER_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
-        if value := os.environ.get(name, ""):
-            return _supported(value)
+    if value := os.environ.get("OAUTH_MAILER_LANG"):
+        return _supported(value)
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name):
+            # As in GNU gettext: a list of languages wins over the locale, but not over the plain one.
+            plain = value.partition(".")[0] in ("C", "POSIX")
+            return _supported(value if plain else os.environ.get("LANGUAGE") or value)
     return _supported(_system_language())
 
 
@@ -38,16 +42,12 @@ def _supported(value: str) -> str:
 
 @cache
 def _system_language() -> str:
-    # POSIX systems say it in the environment; elsewhere the system has to be asked.
+    # POSIX systems, and the terminals of macOS, say it in the environment; Windows has to be asked.
     if sys.platform == "win32":
         import ctypes
         import locale
 
         return locale.windows_locale.get(ctypes.windll.kernel32.GetUserDefaultUILanguage(), "")
-    if sys.platform == "darwin":
-        import locale
-
-        return locale.getlocale()[0] or ""
     return ""
 
 

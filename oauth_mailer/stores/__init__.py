@@ -11,12 +11,13 @@ import hmac
 import importlib
 import os
 import pkgutil
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from ..errors import ConfigError
+from ..errors import ConfigError, StoreError
 from ..i18n import _
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "Slot",
     "StoreOptions",
     "TokenStore",
+    "is_seconds",
     "kinds",
     "open_store",
+    "storable",
     "store_kind",
 ]
 
@@ -77,11 +80,15 @@ class Slot:
     ``purpose`` is ``code`` for an authorization code; for tokens it names the client and the scope too,
     so that a token of one client or scope is never taken for another's. A ``cached`` secret can be had
     again at any time (an access token): a store that cannot hold it may say so and nothing is lost.
+    The case of the address makes no difference.
     """
 
     account: str
     purpose: str
-    cached: bool = False
+    cached: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "account", self.account.lower())
 
     def __str__(self) -> str:
         return f"{self.account} {self.purpose}"
@@ -102,7 +109,11 @@ class TokenStore(Protocol):
         """The secret, or None where there is none."""
 
     def set(self, slot: Slot, secret: Secret) -> None:
-        """Keep the secret; on return it is proven to be there. On failure the old one is still there."""
+        """Keep the secret; on return it is proven to be there. On failure the old one is still there.
+
+        A secret that is empty or has control characters is refused: no store gives such a text back
+        unharmed, and no token or code has any.
+        """
 
     def delete(self, slot: Slot) -> None:
         """Forget the secret; it is no error if there is none."""
@@ -119,6 +130,49 @@ class StoreOptions:
     home: Path
     settings: Mapping[str, Any] = field(default_factory=dict)
     ask_passphrase: Callable[[str], Secret] | None = None
+
+    def checked(self, kind: str, forms: Mapping[str, Callable[[Any], bool]]) -> Mapping[str, Any]:
+        """The settings, each known by name and of the right form. Raises ``ConfigError``.
+
+        ``kind``: the store's; ``forms``: for each setting there is, what says whether a value is right.
+        """
+        for key, value in self.settings.items():
+            if key not in forms or not forms[key](value):
+                raise ConfigError(
+                    _("In the configuration, [stores.{kind}] has a wrong value for {key!r}.").format(
+                        kind=kind, key=key
+                    )
+                    if key in forms
+                    else _("In the configuration, [stores.{kind}] has no setting {key!r}.").format(
+                        kind=kind, key=key
+                    ),
+                    code="config-value",
+                    hint=_("Its settings are: {keys}.").format(keys=", ".join(forms) or _("none")),
+                )
+        return self.settings
+
+
+def is_seconds(value: object) -> bool:
+    """Whether a setting is a number of seconds to wait for: more than none, and no more than an hour."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 3600
+
+
+def storable(secret: Secret) -> str:
+    """The text of a secret that every store can keep and give back unharmed.
+
+    Raises ``StoreError`` for one that is empty, has control characters or line breaks, or is no Unicode text.
+    """
+    text = secret.reveal()
+    if not text or any(unicodedata.category(char) in _UNFIT for char in text):
+        raise StoreError(
+            _("The secret is empty, or has a line break or another character that no secret has."),
+            code="secret-form",
+            hint=_("Copy it again, alone and whole."),
+        )
+    return text
+
+
+_UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line and paragraph separators
 
 
 def kinds() -> tuple[str, ...]:
