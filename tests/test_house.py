@@ -15,10 +15,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "oauth_mailer"
 
 LAYERS = (
-    {"errors", "i18n"},
+    {"errors", "i18n", "private_file"},
     {"address", "providers", "replies"},
-    {"message", "accounts"},
-    {"mime", "stores"},
+    {"message", "account"},
+    {"mime", "accounts"},
+    {"stores"},
     {"wire"},
     {"auth"},
     {"transports"},
@@ -27,7 +28,7 @@ LAYERS = (
     {"cli"},
 )
 SAYING = {"address", "message", "mime"}
-WHO_SAYS = {"providers", "replies", "accounts", "stores", "wire", "auth"}
+WHO_SAYS = {"providers", "replies", "account", "accounts", "stores", "wire", "auth"}
 
 
 def layer_of(name: str) -> int:

@@ -175,14 +175,19 @@ def _get(backends: list[KeyringBackend], name: str) -> Secret | None:
 
 
 def _put_back(backends: list[KeyringBackend], name: str, old: Secret | None) -> None:
+    """After a failed write; raises ``StoreError`` where the old secret is seen to be gone for good."""
     try:
-        if _get(backends, name) == old:
-            return
+        now = _get(backends, name)
+    except Exception:  # noqa: BLE001 - it cannot be read, so it is not known to be gone: the first error is told
+        return
+    if now == old:
+        return
+    try:
         if old is None:
             backends[0].delete_password(SERVICE, name)
         else:
             _set(backends, name, old)
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever the backend raises
         raise trouble.old_secret_lost() from None
 
 
