@@ -105,8 +105,10 @@ def _parsed(content: bytes) -> tuple[bytes, dict[str, Any], bytes, bytes]:
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Damaged(_("its first line cannot be read")) from None
     # Whoever may write the file must not be able to make us fill the memory.
-    n, r, p = (cost.get(name) for name in "nrp")
-    if not (n in {2**power for power in range(14, 21)} and r in range(8, 17) and p in range(1, 17)):
+    n, r, p = costs = [cost.get(name) for name in "nrp"]
+    if any(type(number) is not int for number in costs) or not (
+        n in {2**power for power in range(14, 19)} and 8 <= r <= 16 and 1 <= p <= 16
+    ):
         raise Damaged(_("its parameters are out of bounds"))
     if not (16 <= len(salt) <= 64 and len(check) == 16):
         raise Damaged(_("its parameters are out of bounds"))
