@@ -44,7 +44,7 @@ def _no_bus() -> StoreError | None:
 
     try:
         secretstorage.dbus_init().close()
-    except secretstorage.SecretStorageException as error:
+    except (secretstorage.SecretStorageException, OSError, ValueError, RuntimeError) as error:
         # A job of cron has no address for the session's bus, though the session may be there.
         usual = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "bus"
         if not os.environ.get("DBUS_SESSION_BUS_ADDRESS") and usual.exists():

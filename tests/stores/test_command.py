@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import subprocess
 import sys
 import traceback
@@ -16,6 +15,7 @@ import pytest
 
 from oauth_mailer.errors import ConfigError, StoreError
 from oauth_mailer.stores import Secret, Slot, StoreOptions, TokenStore, open_store
+from tests.support import require_program
 
 CODE = Slot("me@qq.com", "code")
 CANARY = "canary-c0de"
@@ -224,10 +224,10 @@ def test_settings_that_cannot_be_right_are_refused(open_command: Opener, setting
     assert caught.value.hint
 
 
-@pytest.mark.skipif(shutil.which("pass") is None, reason="needs pass: apt-get install pass")
 def test_the_documented_commands_work_with_the_real_pass(
     open_command: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    require_program("pass", "pass")
     keys = tmp_path / "gnupg"
     keys.mkdir(mode=0o700)
     monkeypatch.setenv("GNUPGHOME", str(keys))
