@@ -119,7 +119,7 @@ def old_secret_lost() -> StoreError:
 
 def explained(error: Exception, secret: str) -> StoreError:
     """A foreign exception, told in our words; its own are kept as the text, without the secret."""
-    from keyring.errors import KeyringLocked
+    from keyring.errors import InitError, KeyringLocked
 
     said = "".join(char if char.isprintable() else " " for char in str(error))
     said = (said.replace(secret, "***") if secret else said)[:300]
@@ -133,6 +133,15 @@ def explained(error: Exception, secret: str) -> StoreError:
             _("The keyring is locked, and was not unlocked."),
             code="keyring-locked",
             hint=_unlock(),
+            text=said,
+        )
+    if isinstance(error, InitError):
+        return StoreError(
+            _("The keyring is not set up yet: a person has to give it a password, once."),
+            code="keyring-not-set-up",
+            hint=_("Sign in on the desktop, or make a keyring with seahorse. {otherwise}").format(
+                otherwise=_otherwise()
+            ),
             text=said,
         )
     if isinstance(error, TimeoutError):  # the lock of another process
