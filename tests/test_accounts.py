@@ -418,11 +418,12 @@ def test_a_text_that_toml_cannot_hold_is_refused_and_nothing_is_written(config: 
 
 
 def test_values_in_the_wrong_place_are_refused() -> None:
-    for values in (
+    wrong: list[dict[str, Any]] = [
         {"client": {"client_secret": "x"}},
         {"options": {"host": "x"}},
         {"options": {"client_id": "x"}},
-    ):
+    ]
+    for values in wrong:
         with pytest.raises(ConfigError, match="cannot have"):
             Account(address="me@qq.com", **values)
 
