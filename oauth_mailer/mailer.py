@@ -24,7 +24,7 @@ from .i18n import _
 from .message import Message, RawMessage
 from .mime import render
 from .routes import Receipt, Route, accepted, check, failed
-from .stores import StoreOptions, TokenStore, open_store, store_kind
+from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from .transports import TIMEOUT, Acceptance, Transport, open_transport
 from .transports.memory import Delivery, MemoryTransport
 
@@ -136,12 +136,14 @@ def open_mailer(
     home: Path | str | None = None,
     store: TokenStore | None = None,
     timeout: float = TIMEOUT,
+    ask_passphrase: Callable[[str], Secret] | None = None,
 ) -> Mailer:
     """A mailer for accounts of the configuration. Connects to nothing and reads no secret yet.
 
     ``account``: its address, by default the default account; ``fallback``: the addresses to try next, by
     default those of the account's configuration; ``home``: the folder of the configuration; ``store``: a
-    token store in place of the configured one; ``timeout``: seconds for one step on the network.
+    token store in place of the configured one; ``timeout``: seconds for one step on the network;
+    ``ask_passphrase``: asks a person for the passphrase of a store that needs one, by default nobody is.
 
     Raises ``ConfigError`` where there is no such account.
     """
@@ -151,7 +153,7 @@ def open_mailer(
     first = accounts.get(account)
     addresses = first.fallback if fallback is None else fallback
     chosen = [first, *(accounts.get(address) for address in addresses)]
-    return Mailer(_route(one, accounts, store, timeout) for one in chosen)
+    return Mailer(_route(one, accounts, store, timeout, ask_passphrase) for one in chosen)
 
 
 def send(
@@ -194,10 +196,17 @@ _captured: list[MemoryTransport] = []
 _capturing = threading.Lock()
 
 
-def _route(account: Account, accounts: Accounts, store: TokenStore | None, timeout: float) -> Route:
+def _route(
+    account: Account,
+    accounts: Accounts,
+    store: TokenStore | None,
+    timeout: float,
+    ask_passphrase: Callable[[str], Secret] | None,
+) -> Route:
     def credential() -> Any:
         kind = store_kind(account.store)
-        opened = store or open_store(kind, StoreOptions(accounts.home, accounts.store_settings(kind)))
+        options = StoreOptions(accounts.home, accounts.store_settings(kind), ask_passphrase)
+        opened = store or open_store(kind, options)
         return open_credential(account, opened, accounts.home)
 
     return Route(

@@ -1,0 +1,150 @@
+"""The program ``oauth-mailer``: the only place that prints, prompts, opens a browser and sets up logging.
+
+One file here is one command, with ``summary() -> str``, ``parser() -> Parser`` and
+``run(arguments, output) -> int``. Only the chosen one is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from .. import __version__
+from ..errors import MailerError
+from ..i18n import _
+from .exits import OK, USAGE, Fault, Interrupted, UsageError, exit_code, failure
+from .output import Output, make_lenient
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "login": "login",
+    "send": "send",
+    "accounts": "accounts",
+    "default": "default",
+    "logout": "logout",
+    "try": "try_",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit code.
+
+    ``argv``: the arguments after the program's name, by default those of this process. Raises nothing.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    output = Output(json="--json" in words)
+    make_lenient()
+    describe: Any = failure
+    try:
+        name, rest = _split(words)
+        if name in ("", "help"):
+            return _help(name, rest)
+        module = _command(name)
+        describe = getattr(module, "failure", failure)
+        arguments = module.parser().parse_args(rest)
+        output = Output(json=getattr(arguments, "json", False), quiet=arguments.quiet)
+        if arguments.verbose:
+            _log_to_standard_error()
+        code: int = module.run(arguments, output)
+        return code
+    except SystemExit as done:  # argparse, after --help
+        return int(done.code or OK)
+    except MailerError as error:
+        return _fail(error, output, describe)
+    except KeyboardInterrupt:
+        return _fail(Interrupted(_("Stopped by Ctrl-C."), code="interrupted"), output, describe)
+    except Exception as error:  # noqa: BLE001 - the last border: no traceback reaches a user
+        return _fail(_fault(error), output, describe)
+
+
+def _split(words: list[str]) -> tuple[str, list[str]]:
+    """The command and its arguments; options of the program itself may stand before the command."""
+    leading: list[str] = []
+    for number, word in enumerate(words):
+        if not word.startswith("-"):
+            return word, [*leading, *words[number + 1 :]]
+        if word in ("-V", "--version"):
+            return "help", ["--version"]
+        if word not in ("-h", "--help", "-q", "--quiet", "-v", "--verbose", "--json"):
+            raise UsageError(
+                _("There is no option {option} before the command.").format(option=word.partition("=")[0]),
+                code="usage",
+                hint=_("Run: oauth-mailer --help"),
+            )
+        leading.append(word)
+    return "", leading
+
+
+def _command(name: str) -> ModuleType:
+    if name not in COMMANDS:
+        from .arguments import nearest
+
+        near = nearest(name, COMMANDS)
+        message = _("There is no command {name!r}.").format(name=name)
+        raise UsageError(
+            message + (" " + _("Did you mean {near}?").format(near=near) if near else ""),
+            code="usage",
+            hint=_("Run: oauth-mailer --help"),
+        )
+    return import_module(f".{COMMANDS[name]}", __name__)
+
+
+def _help(name: str, rest: list[str]) -> int:
+    if "--version" in rest:
+        sys.stdout.write(f"oauth-mailer {__version__}\n")
+        return OK
+    topic = next((word for word in rest if not word.startswith("-")), "")
+    if topic and topic != "help":
+        _command(topic).parser().print_help()
+        return OK
+    from .overview import overview
+
+    asked = name == "help" or "-h" in rest or "--help" in rest
+    (sys.stdout if asked else sys.stderr).write(overview())
+    return OK if asked else USAGE
+
+
+def _fail(error: MailerError, output: Output, describe: Any) -> int:
+    if output.json:
+        output.record(describe(error))
+    output.error(error)
+    return exit_code(error)
+
+
+def _fault(error: Exception) -> Fault:
+    """A bug, told without its text and without lines of code: those could hold anything, a secret too."""
+    if os.environ.get("OAUTH_MAILER_DEBUG"):
+        import traceback
+
+        link: BaseException | None = error
+        while link is not None:
+            for frame in traceback.extract_tb(link.__traceback__):
+                sys.stderr.write(f"  {frame.filename}:{frame.lineno} in {frame.name}\n")
+            sys.stderr.write(f"{type(link).__name__}\n")
+            link = link.__cause__ or link.__context__
+    return Fault(
+        _("A fault in oauth-mailer itself ended the command ({error}).").format(error=type(error).__name__),
+        code="internal",
+        hint=_("To see where, set OAUTH_MAILER_DEBUG=1 and run it again; please report what it shows."),
+    )
+
+
+def _log_to_standard_error() -> None:
+    import logging
+
+    from .output import printable
+
+    class Escaping(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return printable(super().format(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Escaping("%(asctime)s %(name)s: %(message)s"))
+    logger = logging.getLogger("oauth_mailer")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)

@@ -1,0 +1,92 @@
+"""``oauth-mailer accounts``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from ..i18n import _
+from .arguments import Parser
+from .exits import OK
+from .output import Output, printable
+
+if TYPE_CHECKING:
+    from ..accounts import Account
+
+__all__ = ["parser", "run", "summary"]
+
+
+def summary() -> str:
+    """What the command does."""
+    return _("list the accounts")
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
+        "accounts",
+        summary=_("Lists the accounts that are set up. Reads no secret and connects to nothing."),
+        examples=("oauth-mailer accounts", "oauth-mailer accounts --json"),
+    )
+    made.common()
+    return made
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """List the accounts; returns the exit code. Raises ``MailerError``."""
+    from ..accounts import Accounts
+
+    accounts = Accounts()
+    default = accounts.default.lower()
+    rows = [_row(account, is_default=account.address.lower() == default) for account in accounts]
+    if output.json:
+        output.record({"accounts": rows})
+    elif rows:
+        output.result(_table(rows))
+    else:
+        output.say(_("No account is set up yet."))
+        output.say(_("Run: oauth-mailer login you@example.com"), style="cyan")
+    return OK
+
+
+def _row(account: Account, *, is_default: bool) -> dict[str, Any]:
+    from ..logins import login_state
+    from ..stores import store_kind
+
+    return {
+        "address": account.address,
+        "name": account.name,
+        "provider": account.provider,
+        "transport": account.transport,
+        "server": f"{account.server.host}:{account.server.port}" if account.transport == "smtp" else "",
+        "store": store_kind(account.store),
+        "default": is_default,
+        "login": login_state(account),
+        "fallback": list(account.fallback),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    states = {
+        "set_up": "",
+        "required": _("login required"),
+        "missing": _("its secret is not in the environment"),
+    }
+    lines = [("", _("ADDRESS"), _("PROVIDER"), _("BY"), _("SECRET IN"), "")]
+    lines += [
+        (
+            "*" if row["default"] else "",
+            row["address"],
+            row["provider"],
+            row["server"] or row["transport"],
+            row["store"],
+            states[row["login"]],
+        )
+        for row in rows
+    ]
+    cells = [[printable(cell) for cell in line] for line in lines]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )

@@ -1,0 +1,125 @@
+"""The parser of one command: its help can be lived from, its errors are ours, and it takes no secret."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from ..i18n import _
+from .exits import UsageError
+
+__all__ = ["Parser", "nearest"]
+
+_SECRETS = (
+    "--password",
+    "--passwd",
+    "--pass",
+    "--code",
+    "--auth-code",
+    "--secret",
+    "--token",
+    "--passphrase",
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """``command``: its name; ``summary``: what it does; ``takes``: its arguments; ``examples``: to copy."""
+
+    def __init__(self, command: str, *, summary: str, takes: str = "", examples: Sequence[str] = ()) -> None:
+        self.command = command
+        self.examples = examples
+        super().__init__(
+            prog=f"oauth-mailer {command}",
+            usage=" ".join(("oauth-mailer", command, takes, _("[OPTIONS]"))).replace("  ", " "),
+            description=summary,
+            formatter_class=_Formatter,
+            add_help=False,
+            allow_abbrev=False,  # a new option must not change the meaning of an old script
+        )
+        for name in _SECRETS:
+            self.add_argument(name, nargs="?", action=_RefusedSecret, help=argparse.SUPPRESS)
+
+    def group(self, title: str) -> argparse._ArgumentGroup:
+        """A titled group of options."""
+        return self.add_argument_group(title)
+
+    def common(self, *, json: bool = True) -> None:
+        """Add the options that every command has. ``json``: whether it prints a result."""
+        group = self.group(_("Common options"))
+        if json:
+            group.add_argument(
+                "--json", action="store_true", help=_("print the result, or the error, as JSON")
+            )
+        group.add_argument("-q", "--quiet", action="store_true", help=_("show errors only"))
+        group.add_argument(
+            "-v", "--verbose", action="store_true", help=_("show what happens, without secrets")
+        )
+        group.add_argument("-h", "--help", action="help", help=_("show this help"))
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse, but raises ``UsageError``.
+
+        What was typed in a wrong place may be a secret, so it is not shown.
+        """
+        values, extra = self.parse_known_args(args, namespace)
+        if not extra:
+            return values
+        options = [word.partition("=")[0] for word in extra if word.startswith("-") and len(word) > 1]
+        if not options:
+            raise self._usage_error(
+                _("There are more arguments than {command} takes.").format(command=self.prog)
+            )
+        near = nearest(options[0], self._option_string_actions)
+        message = _("There is no option {option}.").format(option=options[0])
+        raise self._usage_error(message + (" " + _("Did you mean {near}?").format(near=near) if near else ""))
+
+    def format_help(self) -> str:
+        """The help, with the examples at its end."""
+        text = super().format_help()
+        return f"{text}\n{_('Examples:')}\n  " + "\n  ".join(self.examples) + "\n" if self.examples else text
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found as our error."""
+        raise self._usage_error(_("The command line is wrong: {reason}.").format(reason=message))
+
+    def _usage_error(self, message: str) -> UsageError:
+        return UsageError(
+            message, code="usage", hint=_("Run: oauth-mailer {command} --help").format(command=self.command)
+        )
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str) -> None:
+        import shutil
+
+        super().__init__(prog, max_help_position=30, width=min(shutil.get_terminal_size().columns, 102) - 2)
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, prefix or _("Usage: "))
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)  # names to copy stay whole
+
+
+class _RefusedSecret(argparse.Action):
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> NoReturn:
+        raise UsageError(
+            _(
+                "There is no option {option}: everybody on this machine can read the arguments of a program."
+            ).format(option=option_string),
+            code="secret-in-arguments",
+            hint=_("Type it when oauth-mailer login asks for it, or hand it in with --code-stdin.")
+            + "\n"
+            + _("What you just typed may stand in your shell's history: make a new code."),
+        )
+
+
+def nearest(word: str, known: Any) -> str:
+    """The known word that was probably meant, or nothing."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")

@@ -1,0 +1,87 @@
+"""How a command ends: the exit code (BSD's sysexits) and the status word of each error, in one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import (
+    ConfigError,
+    MailerError,
+    MessageError,
+    OutboxError,
+    OutcomeUnknown,
+    RejectedError,
+    RouteError,
+    StoreError,
+    TransientError,
+)
+
+__all__ = [
+    "OK",
+    "USAGE",
+    "Fault",
+    "InputMissing",
+    "Interrupted",
+    "UsageError",
+    "exit_code",
+    "failure",
+    "status",
+]
+
+OK, USAGE = 0, 64
+
+
+class UsageError(MailerError):
+    """The command line cannot be understood. Nothing was done."""
+
+
+class InputMissing(MailerError):
+    """A file that the command line names cannot be read. Nothing was done."""
+
+
+class Interrupted(MailerError):
+    """A person pressed Ctrl-C before anything was handed over."""
+
+
+class Fault(MailerError):
+    """The program itself is wrong."""
+
+
+# The first class that fits says the exit code and the status.
+_TABLE: tuple[tuple[type[MailerError], int, str], ...] = (
+    (UsageError, USAGE, "refused"),
+    (MessageError, 65, "refused"),
+    (InputMissing, 66, "refused"),
+    (RejectedError, 69, "rejected"),
+    (TransientError, 75, "not_sent"),
+    (OutboxError, 75, "not_sent"),
+    (OutcomeUnknown, 76, "unknown"),
+    (RouteError, 77, "not_sent"),  # LoginRequired too
+    (StoreError, 78, "not_sent"),
+    (ConfigError, 78, "refused"),
+    (Interrupted, 130, "not_sent"),  # 128 + SIGINT, as shells have it
+    (MailerError, 70, "not_sent"),
+)
+
+
+def exit_code(error: MailerError) -> int:
+    """The exit code for this error."""
+    return next(code for kind, code, _word in _TABLE if isinstance(error, kind))
+
+
+def status(error: MailerError) -> str:
+    """The word for scripts: ``rejected``, ``not_sent``, ``unknown`` or ``refused`` (before any attempt)."""
+    return next(word for kind, _code, word in _TABLE if isinstance(error, kind))
+
+
+def failure(error: MailerError) -> dict[str, Any]:
+    """What ``--json`` prints of a command that failed."""
+    return {
+        "status": status(error),
+        "error": {
+            "type": type(error).__name__,
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+        },
+    }

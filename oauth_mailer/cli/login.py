@@ -1,0 +1,241 @@
+"""``oauth-mailer login ADDRESS``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..i18n import _
+from .arguments import Parser
+from .exits import OK, InputMissing, UsageError
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..accounts import Account
+    from ..stores import Secret
+
+__all__ = ["parser", "run", "summary"]
+
+_LONGEST_CODE = 16_384  # octets; no store takes a longer secret
+
+
+def summary() -> str:
+    """What the command does."""
+    return _("set up an account: consent in the browser (Gmail) or an authorization code")
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    from ..providers import PROVIDERS
+    from ..stores import kinds
+
+    made = Parser(
+        "login",
+        takes="ADDRESS",
+        summary=_(
+            "Sets up an account, or renews its login. The provider is found from the address. Gmail: your "
+            "browser opens Google's consent page. Others: asks for the authorization code, proves it against "
+            "the server, and only then keeps it. The first account becomes the default one."
+        ),
+        examples=(
+            "oauth-mailer login me@gmail.com --client-secrets ~/Downloads/client_secret.json",
+            "oauth-mailer login me@qq.com",
+            "oauth-mailer login me@corp.example --provider exmail",
+            "oauth-mailer login me@corp.example --host mail.corp.example --smtp-port 587 --security starttls",
+            "pass show mail/qq | oauth-mailer login me@qq.com --code-stdin",
+        ),
+    )
+    made.group(_("Arguments")).add_argument(
+        "address", metavar="ADDRESS", help=_("the address to send from, such as me@gmail.com")
+    )
+    account = made.group(_("Account"))
+    account.add_argument(
+        "--provider",
+        metavar="NAME",
+        help=_("the preset to use, for an own domain: {names}").format(
+            names=", ".join(provider.name for provider in PROVIDERS if provider.auth in ("google", "code"))
+        ),
+    )
+    account.add_argument("--name", help=_("your name, as recipients see it"))
+    account.add_argument("--default", action="store_true", help=_("make it the default account"))
+    account.add_argument(
+        "--store",
+        metavar="KIND",
+        choices=[kind for kind in kinds() if kind != "memory"],
+        help=_("where the secret rests: {kinds} (by default the keyring)").format(
+            kinds=", ".join(kind for kind in kinds() if kind != "memory")
+        ),
+    )
+    google = made.group(_("Gmail"))
+    google.add_argument(
+        "--client-secrets",
+        metavar="FILE",
+        help=_("the JSON file of your OAuth client, from Google's console"),
+    )
+    google.add_argument(
+        "--no-browser",
+        action="store_true",
+        help=_("print the address of the consent page instead of opening it"),
+    )
+    google.add_argument(
+        "--port", type=int, default=0, help=_("listen for the answer on this port (by default any free one)")
+    )
+    google.add_argument(
+        "--timeout",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help=_("how long to wait for the consent (by default 300)"),
+    )
+    google.add_argument(
+        "--check-identity",
+        action="store_true",
+        help=_("ask Google for the address too, and refuse another account than ADDRESS"),
+    )
+    server = made.group(_("Any other server"))
+    server.add_argument(
+        "--code-stdin",
+        action="store_true",
+        help=_("read the authorization code or password from standard input"),
+    )
+    server.add_argument("--host", help=_("the SMTP server, as HOST or HOST:PORT"))
+    server.add_argument("--smtp-port", type=int, default=0, metavar="PORT", help=_("its port"))
+    server.add_argument(
+        "--security",
+        choices=("tls", "starttls", "none"),
+        help=_("tls (port 465), starttls (587), or none: unencrypted, readable by everybody on the way"),
+    )
+    server.add_argument("--username", metavar="NAME", help=_("the user name, where it is not the address"))
+    server.add_argument(
+        "--ca-file", metavar="FILE", help=_("certificates (PEM) to trust in place of the system's")
+    )
+    made.common()
+    return made
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Log in; returns the exit code. Raises ``MailerError``."""
+    from .. import logins
+    from .terminal import open_prompt
+
+    for name in ("client_secrets", "ca_file"):
+        if path := getattr(arguments, name):
+            setattr(arguments, name, _readable(path))
+    account = logins.account_for(
+        arguments.address,
+        provider=arguments.provider or ("gmail" if arguments.client_secrets else ""),
+        host=arguments.host or "",
+        port=arguments.smtp_port,
+        security=arguments.security or "",
+        username=arguments.username or "",
+        ca_file=arguments.ca_file or "",
+        name=arguments.name,
+        store=arguments.store or "",
+    )
+    _check(arguments, account)
+    account = logins.login(
+        account,
+        prompt=open_prompt(output, browser=not arguments.no_browser),
+        code=_code_from_standard_input() if arguments.code_stdin else None,
+        client_secrets=arguments.client_secrets,
+        browser=not arguments.no_browser,
+        port=arguments.port,
+        timeout=arguments.timeout,
+        check_identity=arguments.check_identity,
+        default=arguments.default,
+    )
+    _tell(account, output)
+    return OK
+
+
+def _check(arguments: argparse.Namespace, account: Account) -> None:
+    """Refuse options that would be ignored: who gives one expects it to have an effect."""
+    google = account.auth == "google"
+    wrong = {
+        "--code-stdin": google and arguments.code_stdin,
+        "--client-secrets": not google and arguments.client_secrets,
+        "--no-browser": not google and arguments.no_browser,
+        "--check-identity": not google and arguments.check_identity,
+    }
+    for option in (option for option, given in wrong.items() if given):
+        raise UsageError(
+            _("{option} does not go with {address}, which is set up as {provider}.").format(
+                option=option, address=account.address, provider=account.preset.title
+            ),
+            code="usage",
+            hint=_("For Gmail by SMTP with an app password, add --provider gmail-smtp.")
+            if google
+            else _("Leave it out, or name the provider: --provider gmail"),
+        )
+    if not 0 <= arguments.port <= 65535 or not 0 < arguments.timeout <= 86_400:
+        raise UsageError(
+            _("--port or --timeout is out of range."), code="usage", hint=_("Run: oauth-mailer login --help")
+        )
+
+
+def _readable(name: str) -> str:
+    path = Path(name).expanduser()
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputMissing(
+            _("The file {path} cannot be read: {reason}.").format(path=path, reason=error.strerror),
+            code="input-missing",
+            hint=_("Check the path."),
+        ) from error
+    return str(path.absolute())  # the path of a CA file is remembered: it must not depend on the folder
+
+
+def _code_from_standard_input() -> Secret:
+    from ..stores import Secret
+
+    line = b"" if sys.stdin is None else sys.stdin.buffer.readline(_LONGEST_CODE)
+    try:
+        text = line.decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError:
+        text = ""
+    if not text.strip():
+        raise UsageError(
+            _("Standard input has no authorization code on its first line."),
+            code="code-missing",
+            hint=_("For example: pass show mail/qq | oauth-mailer login me@qq.com --code-stdin"),
+        )
+    return Secret(text)
+
+
+def _tell(account: Account, output: Output) -> None:
+    from ..accounts import Accounts
+
+    accounts = Accounts()
+    default = accounts.default.lower() == account.address.lower()
+    if output.json:
+        record: dict[str, Any] = {
+            "status": "logged_in",
+            "account": account.address,
+            "provider": account.provider,
+            "transport": account.transport,
+            "store": account.store,
+            "default": default,
+        }
+        output.record(record)
+    output.say(
+        _("{address} is ready: {provider}, its secret in the store {store}.").format(
+            address=account.address, provider=account.preset.title, store=account.store
+        ),
+        style="green",
+    )
+    if default:
+        output.say(_("It is the default account."))
+    else:
+        output.say(
+            _("To make it the default account: oauth-mailer default {address}").format(
+                address=account.address
+            )
+        )
+    output.say(
+        _(
+            'Try it: oauth-mailer send --from {address} --to {address} --subject Hello --text "It works."'
+        ).format(address=account.address)
+    )

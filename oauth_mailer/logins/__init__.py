@@ -1,0 +1,164 @@
+"""Setting up an account, and forgetting it. Nothing here prints: a ``Prompt`` is handed in.
+
+A login proves the new secret against the provider first; only then the old one and the configuration are
+replaced.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from ..account import secret_sources
+from ..accounts import Account, Accounts
+from ..auth import Prompt
+from ..errors import LoginRequired, MailerError, StoreError
+from ..i18n import _
+from ..stores import Secret, Slot, StoreOptions, TokenStore, open_store, store_kind
+from .codes import log_in_by_code
+from .describe import account_for
+
+__all__ = ["account_for", "login", "login_state", "logout"]
+
+
+class Nobody:
+    """The prompt where there is nobody: it asks nothing and opens nothing."""
+
+    def say(self, text: str) -> None:
+        """Nobody reads it."""
+
+    def ask(self, question: str) -> str:
+        """Refused."""
+        raise LoginRequired(
+            _("The login needs a person, and nobody can be asked here."),
+            code="no-prompt",
+            hint=_("Run oauth-mailer login in a terminal, or hand in a prompt."),
+        )
+
+    def ask_secret(self, question: str) -> Secret:
+        """Refused."""
+        return Secret(self.ask(question))
+
+    def open_browser(self, url: str) -> bool:
+        """There is none."""
+        return False
+
+
+def login(
+    account: Account | str,
+    *,
+    prompt: Prompt | None = None,
+    code: Secret | str | None = None,
+    client_secrets: Path | str | None = None,
+    browser: bool = True,
+    port: int = 0,
+    timeout: float = 300.0,
+    check_identity: bool = False,
+    default: bool = False,
+    home: Path | str | None = None,
+    store: TokenStore | None = None,
+) -> Account:
+    """Log in and write the account down; the first one becomes the default. Returns it as it was written.
+
+    ``account``: an address, or what ``account_for`` gives; ``prompt``: how a person is asked, by default
+    nobody can be; ``code``: an authorization code or password, in place of asking. For Google:
+    ``client_secrets``: the JSON file of the OAuth client, needed the first time; ``browser``: whether to open
+    one; ``port``: where to listen for the answer, 0 for any; ``timeout``: seconds to wait for it;
+    ``check_identity``: whether to ask for the address too and compare. ``default``: make it the default
+    account; ``home``: the folder of the configuration; ``store``: a token store in place of that configured.
+
+    Raises ``LoginRequired`` where the person or the provider refused, ``ConfigError``, ``StoreError``, or the
+    ``SendError`` of a provider that could not be asked. Then the old login is untouched.
+    """
+    if isinstance(account, str):
+        account = account_for(account, provider="gmail" if client_secrets else "", home=home)
+    prompt = prompt or Nobody()
+    accounts = Accounts(home)
+    opened = store or _open_store(account, accounts, prompt)
+    account = replace(account, store=opened.kind)
+    if account.auth == "google":
+        account = _consent(
+            account,
+            opened,
+            prompt,
+            accounts.home,
+            client_secrets=client_secrets,
+            browser=browser,
+            port=port,
+            timeout=timeout,
+            check_identity=check_identity,
+        )
+        accounts.add(account)
+    else:
+        log_in_by_code(account, opened, prompt, accounts, Secret(code) if isinstance(code, str) else code)
+    if default:
+        accounts.set_default(account.address)
+    return account
+
+
+def logout(
+    address: str,
+    *,
+    prompt: Prompt | None = None,
+    home: Path | str | None = None,
+    store: TokenStore | None = None,
+) -> Account:
+    """Revoke the account's token at the provider, where there is one, and forget it. Returns what it was.
+
+    ``prompt``: who is asked for a store's passphrase. Raises ``ConfigError`` where there is no such account,
+    ``StoreError`` where the secret cannot be deleted: then the account stays. A provider that could not be
+    asked to revoke is told of by its own error, after the secret and the account are forgotten here.
+    """
+    accounts = Accounts(home)
+    account = accounts.get(address)
+    opened = store or _open_store(account, accounts, prompt or Nobody())
+    trouble: MailerError | None = None
+    if account.auth == "google":
+        from ..auth import google
+
+        try:
+            google.revoke(account, opened, accounts.home)
+        except StoreError:
+            raise
+        except MailerError as error:
+            trouble = error
+    _forget(account, opened)
+    if account.address in accounts:
+        accounts.remove(account.address)
+    if trouble is not None:
+        raise _not_revoked(account, trouble) from trouble
+    return account
+
+
+def login_state(account: Account) -> Literal["set_up", "required", "missing"]:
+    """What is known of the account's login without reading a secret or asking the provider.
+
+    ``set_up``: it was proven when it was written; ``required``: its token was found to be revoked or expired
+    since; ``missing``: its secret should be in the environment, and is not.
+    """
+    if store_kind(account.store) == "environment" and not secret_sources(account.address):
+        return "missing"
+    return "set_up"
+
+
+def _open_store(account: Account, accounts: Accounts, prompt: Prompt) -> TokenStore:
+    kind = store_kind(account.store)
+    options = StoreOptions(accounts.home, accounts.store_settings(kind), prompt.ask_secret)
+    return open_store(kind, options)
+
+
+def _forget(account: Account, store: TokenStore) -> None:
+    if account.auth == "code" and store.writable:
+        store.delete(Slot(account.address, "code"))
+
+
+def _not_revoked(account: Account, trouble: MailerError) -> MailerError:
+    error = copy(trouble)
+    error.message = _("{address} is forgotten here, but its token could not be revoked: {reason}").format(
+        address=account.address, reason=trouble.message
+    )
+    error.hint = _("Revoke it yourself: https://myaccount.google.com/connections")
+    error.args = (error.message,)
+    return error

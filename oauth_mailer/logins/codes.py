@@ -1,0 +1,170 @@
+"""Logging in by an authorization code or a password: asked for, checked, proven, and only then kept."""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn, Protocol, runtime_checkable
+
+from ..account import secret_variable
+from ..accounts import Account, Accounts
+from ..auth import Prompt, open_credential
+from ..errors import LoginRequired, MailerError
+from ..i18n import _
+from ..providers import CUSTOM
+from ..stores import Secret, Slot, TokenStore
+from ..stores.memory import MemoryStore
+from ..transports import open_transport
+
+__all__ = ["log_in_by_code"]
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 3  # of typing a code that has the right form; none of them reaches the server
+
+
+@runtime_checkable
+class _Provable(Protocol):
+    def prove(self) -> None: ...
+
+
+def log_in_by_code(
+    account: Account, store: TokenStore, prompt: Prompt, accounts: Accounts, code: Secret | None
+) -> None:
+    """Prove the code, and only then keep it and write the account down.
+
+    ``code``: None to ask for it. A store that cannot be written has to hold it already.
+    """
+    slot = Slot(account.address, "code")
+    # Whether the store works at all is found out before a person is asked for anything.
+    old = store.get(slot)
+    if not store.writable:
+        if old is None:
+            _refuse_missing(account, store)
+        _prove(account, store, accounts.home)
+        accounts.add(account)
+        return
+    code = _checked(account, code) if code is not None else _ask(account, prompt)
+    # The candidate is proven out of a store of its own: the old code stays until the new one works.
+    candidate = MemoryStore()
+    candidate.set(slot, code)
+    _prove(account, candidate, accounts.home)
+    store.set(slot, code)
+    try:
+        accounts.add(account)
+    except MailerError:
+        with suppress(MailerError):  # the first error is the one to tell
+            if old is None:
+                store.delete(slot)
+            else:
+                store.set(slot, old)
+        raise
+
+
+def _prove(account: Account, store: TokenStore, home: Path) -> None:
+    """One login at the provider, by the very way that messages go; no message is sent."""
+    credential = open_credential(account, store, home)
+    transport = open_transport(account, lambda: credential)
+    try:
+        if isinstance(transport, _Provable):
+            transport.prove()
+            _log.info("%s: the server accepted the login", account.address)
+    finally:
+        transport.close()
+
+
+def _ask(account: Account, prompt: Prompt) -> Secret:
+    prompt.say(_where_to_find(account))
+    question = _("{secret} of {address}:").format(secret=_secret_title(account), address=account.address)
+    for left in reversed(range(_TRIES)):
+        try:
+            return _checked(account, prompt.ask_secret(question))
+        except LoginRequired as error:
+            if not left or error.code != "code-form":
+                raise
+            prompt.say(str(error))
+    raise AssertionError("the last try raises or returns")
+
+
+def _checked(account: Account, code: Secret) -> Secret:
+    """The code in the form that the provider fixes, without what is certainly no part of it.
+
+    Raises ``LoginRequired`` for a code that cannot be right: it would cost a failed login, and some providers
+    block an address after a few of them.
+    """
+    preset = account.preset
+    text = code.reveal().strip()
+    if preset.secret_ignores_spaces:
+        text = "".join(text.split())
+    if not text or (preset.secret_pattern and not re.fullmatch(preset.secret_pattern, text)):
+        raise LoginRequired(
+            _("That is not the form of an {secret} of {title}.").format(
+                secret=_secret_title(account), title=preset.title
+            ),
+            code="code-form",
+            hint=_("It is not the password of the mailbox. Copy it again, alone and whole."),
+        )
+    return Secret(text)
+
+
+def _secret_title(account: Account) -> str:
+    return {
+        "authorization code": _("Authorization code"),
+        "app password": _("App password"),
+        "client password": _("Client password"),
+    }.get(account.preset.secret, _("Password"))
+
+
+def _where_to_find(account: Account) -> str:
+    by_provider = {
+        "qq": _(
+            "QQ Mail asks for an authorization code (授权码) of 16 letters, not your password.\n"
+            "On mail.qq.com: Settings → Account → POP3/IMAP/SMTP service: turn it on, then generate a code."
+        ),
+        "163": _netease("mail.163.com"),
+        "126": _netease("mail.126.com"),
+        "yeah": _netease("www.yeah.net"),
+        "gmail-smtp": _(
+            "Gmail asks for an app password, 16 letters, not your password. It needs 2-step verification:\n"
+            "https://myaccount.google.com/apppasswords"
+        ),
+    }
+    by_kind = {
+        "authorization code": _(
+            "{title} asks for an authorization code, not your password:\n"
+            "it is made in the settings of the mailbox, where SMTP is turned on."
+        ),
+        "app password": _(
+            "{title} asks for an app password, not your password:\n"
+            "it is made in the security settings of your account."
+        ),
+        "client password": _(
+            "{title} asks for the password of mail clients:\n"
+            "it is made in the settings of the mailbox, where SMTP is turned on."
+        ),
+        "password": _("Give the password that {title} wants for sending mail."),
+    }
+    found = by_provider.get(account.provider) or by_kind.get(account.preset.secret, by_kind["password"])
+    return found.format(title=account.server.host if account.preset is CUSTOM else account.preset.title)
+
+
+def _netease(site: str) -> str:
+    return _(
+        "NetEase asks for an authorization code (授权码), not your password. On {site}:\n"
+        "Settings → POP3/SMTP/IMAP: turn SMTP on, then add an authorization code."
+    ).format(site=site)
+
+
+def _refuse_missing(account: Account, store: TokenStore) -> NoReturn:
+    variable = secret_variable(account.address)
+    raise LoginRequired(
+        _("The store {store} has no secret for {address}, and cannot keep one itself.").format(
+            store=store.kind, address=account.address
+        ),
+        code="secret-missing",
+        hint=_("Set {variable} or {variable}_FILE, then log in again.").format(variable=variable)
+        if store.kind == "environment"
+        else _("Put it there, then log in again."),
+    )
