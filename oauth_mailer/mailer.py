@@ -6,7 +6,6 @@ and only where the error says that another route may succeed. The mailer never s
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .accounts import Account, Accounts
 from .address import Address
@@ -27,6 +26,9 @@ from .routes import Receipt, Route, accepted, check, failed
 from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from .transports import TIMEOUT, Acceptance, Transport, open_transport
 from .transports.memory import Delivery, MemoryTransport
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Mailer", "Receipt", "Route", "capture", "open_mailer", "send"]
 
@@ -83,6 +85,8 @@ class Mailer:
         Cancelling the task does not call back a message that is on its way: what became of it is then
         logged as a warning.
         """
+        import asyncio  # as heavy as all the rest together, and a plain send never needs it
+
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(None, partial(self.send, message, progress=progress))
         try:
