@@ -176,30 +176,46 @@ class Accounts:
 
     def _change(self, edit: Callable[[Any], None]) -> None:
         """One change by one process at a time: lock, read again, change, replace the file as a whole."""
-        import tomlkit
-
         try:
             with private_file.locked(self.path):
                 text = self._read()
                 for key in ("accounts", "stores"):
                     self._tables(key)
                 edit(self._document)
-                document = tomlkit.parse(text)
-                edit(document)
-                content = tomlkit.dumps(document)
-                # The same change made to the plain values says what must be in the file now.
-                if tomllib.loads(content) != self._document:
-                    raise ValueError(_("its tables are arranged in a way that cannot be kept"))
-                private_file.replace(self.path, content.encode())
-        except (OSError, ValueError, tomlkit.exceptions.TOMLKitError) as error:
-            self._read()
+                private_file.replace(self.path, self._edited(text, edit).encode())
+        except (OSError, UnicodeEncodeError) as error:
             raise ConfigError(
                 _("The configuration {path} cannot be written: {reason}.").format(
                     path=self.path, reason=error
                 ),
                 code="config-unwritable",
-                hint=_("Mend the file, or set OAUTH_MAILER_HOME to a folder that you may write to."),
+                hint=_("Set OAUTH_MAILER_HOME to a folder that you may write to."),
             ) from error
+        finally:
+            self._read()
+
+    def _edited(self, text: str, edit: Callable[[Any], None]) -> str:
+        """The text after the change, with its comments and order; proven to say what it has to say."""
+        import tomlkit
+
+        try:
+            document = tomlkit.parse(text)
+            edit(document)
+            edited = tomlkit.dumps(document)
+            # tomlkit loses or mixes up some rare arrangements in silence, and stumbles over others. The same
+            # change made to the plain values says what must be in the file now; no table is an empty one.
+            if {"accounts": {}, **tomllib.loads(edited)} == {"accounts": {}, **self._document}:
+                return edited
+            cause: Exception | None = None
+        except (tomlkit.exceptions.TOMLKitError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, UnicodeEncodeError):
+                raise
+            cause = error
+        raise ConfigError(
+            _("The configuration {path} is arranged in a way that cannot be changed.").format(path=self.path),
+            code="config-arrangement",
+            hint=_('Write each account as one table of its own: [accounts."ADDRESS"].'),
+        ) from cause
 
 
 def _key(tables: Mapping[str, Any], address: str) -> str | None:

@@ -189,6 +189,26 @@ def test_however_the_tables_are_written_they_can_be_changed(config: Path, text: 
     assert tomllib.loads(config.read_text()).get("stores") == tomllib.loads(text).get("stores")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'accounts."z@qq.com".provider = "qq"\ndefault = "z@qq.com"\n',
+        '[accounts."b@qq.com".deep]\nx = 1\n[accounts."b@qq.com"]\nprovider = "qq"\nname = "n"\n',
+    ],
+)
+def test_an_arrangement_that_the_toml_library_would_mix_up_is_refused_and_left_alone(
+    config: Path, text: str
+) -> None:
+    config.write_text(text)
+    accounts = Accounts()
+    before = list(accounts)
+    with pytest.raises(ConfigError, match="Write each account as one table of its own") as caught:
+        accounts.add(qq("b@qq.com", username="u"))
+    assert caught.value.code == "config-arrangement"
+    assert config.read_text() == text
+    assert list(accounts) == before
+
+
 addresses = st.builds(
     "{}@{}".format,
     st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="@"), min_size=1, max_size=12),
