@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Lock
 
 from .. import private_file
-from ..errors import StoreError
+from ..errors import LoginRequired, StoreError
 from ..i18n import _
 from . import Secret, Slot, StoreOptions, storable
 from ._files import read_secret_file
@@ -150,7 +150,11 @@ class EncryptedFileStore:
         with _ASKING:
             if self.path in _ANSWERED:
                 return _ANSWERED[self.path]
-            if self._ask is None:
+            try:
+                answer = self._asked(new=new)
+            except LoginRequired:  # what a prompt says where nobody can be asked
+                answer = None
+            if answer is None:
                 raise StoreError(
                     _("The file of secrets {path} needs its passphrase, and nobody can be asked.").format(
                         path=self.path
@@ -160,19 +164,23 @@ class EncryptedFileStore:
                         variable=_VARIABLE
                     ),
                 )
-            if new:
-                answer = self._ask(_("Choose a passphrase for {path}: ").format(path=self.path))
-                if answer and answer != self._ask(_("The same passphrase again: ")):
-                    raise StoreError(
-                        _("The two passphrases differ. Nothing was changed."),
-                        code="passphrase-differs",
-                        hint=_("Run the command again."),
-                    )
-            else:
-                answer = self._ask(_("Passphrase for {path}: ").format(path=self.path))
             if answer:
                 _ANSWERED[self.path] = answer
             return answer
+
+    def _asked(self, *, new: bool) -> Secret | None:
+        if self._ask is None:
+            return None
+        if not new:
+            return self._ask(_("Passphrase for {path}: ").format(path=self.path))
+        answer = self._ask(_("Choose a passphrase for {path}: ").format(path=self.path))
+        if answer and answer != self._ask(_("The same passphrase again: ")):
+            raise StoreError(
+                _("The two passphrases differ. Nothing was changed."),
+                code="passphrase-differs",
+                hint=_("Run the command again."),
+            )
+        return answer
 
 
 def _from_file(path: Path) -> Secret:

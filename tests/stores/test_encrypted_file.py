@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from oauth_mailer.errors import ConfigError, StoreError
+from oauth_mailer.errors import ConfigError, LoginRequired, StoreError
 from oauth_mailer.stores import Secret, Slot, StoreOptions, TokenStore, open_store
 
 CODE = Slot("me@qq.com", "code")
