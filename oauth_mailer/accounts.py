@@ -61,7 +61,9 @@ class Accounts:
     def _read(self) -> str:
         """Read the file anew; its text, with its own line ends, for whoever changes it."""
         try:
-            text = self.path.read_bytes().decode("utf-8-sig")  # an editor may have put a byte order mark
+            text = private_file.read(self.path).decode(
+                "utf-8-sig"
+            )  # an editor may have put a byte order mark
             self._document = tomllib.loads(text)
         except FileNotFoundError:
             text, self._document = "", {}

@@ -6,11 +6,14 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["locked", "replace"]
+__all__ = ["locked", "read", "replace"]
+
+_T = TypeVar("_T")
 
 LOCK_TIMEOUT = 10.0
 """Seconds to wait for another process that changes the same file: a change takes milliseconds."""
@@ -42,7 +45,7 @@ def replace(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _rename(Path(name), path)
+        _patiently(lambda: Path(name).replace(path))
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()
@@ -55,15 +58,15 @@ def replace(path: Path, content: bytes) -> None:
             os.close(folder)
 
 
-def _rename(source: Path, target: Path) -> None:
-    # Windows refuses while somebody, a virus scanner too, has the target open: for moments only.
-    tries = 50 if sys.platform == "win32" else 1
-    for left in reversed(range(tries)):
-        try:
-            source.replace(target)
-        except PermissionError:
-            if not left:
-                raise
-            time.sleep(0.02)
-        else:
-            return
+def read(path: Path) -> bytes:
+    """The whole content, the old or the new, while others replace the file. Raises ``OSError``."""
+    return _patiently(path.read_bytes)
+
+
+def _patiently(work: Callable[[], _T]) -> _T:
+    # Windows refuses while somebody else, a virus scanner too, has the file open: for moments only.
+    for _left in range(50 if sys.platform == "win32" else 0):
+        with suppress(PermissionError):
+            return work()
+        time.sleep(0.02)
+    return work()

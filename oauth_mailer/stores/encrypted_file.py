@@ -86,7 +86,7 @@ class EncryptedFileStore:
 
     def _read(self) -> bytes | None:
         try:
-            return self.path.read_bytes()
+            return private_file.read(self.path)
         except FileNotFoundError:
             return None
         except OSError as error:

@@ -261,7 +261,7 @@ def test_without_a_passphrase_the_error_says_how_to_give_one(home: Path) -> None
         raise LoginRequired(question, code="no-terminal")
 
     for ask in (None, nobody):
-        with pytest.raises(StoreError, match="Set OAUTH_MAILER_PASSPHRASE or .*_FILE") as caught:
+        with pytest.raises(StoreError, match=r"Set OAUTH_MAILER_PASSPHRASE or .*_FILE") as caught:
             opened(home, ask).set(CODE, Secret(CANARY))
         assert caught.value.code == "passphrase-missing"
 
