@@ -197,6 +197,45 @@ def test_a_locked_keyring_with_nobody_to_ask_is_a_clean_error_in_time(silent_bus
         assert silent_bus.run("result = store.get(slot).reveal()") == {"result": CANARY}
 
 
+SILENT_PROMPTER = """
+import sys
+from jeepney import message_bus
+from jeepney.io.blocking import Proxy, open_dbus_connection
+with open_dbus_connection("SESSION") as connection:
+    Proxy(message_bus, connection).RequestName("org.gnome.keyring.SystemPrompter")
+    print("there", flush=True)
+    while connection.receive().header.fields.get(3) != "BeginPrompting":
+        pass
+    print("asked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_locked_keyring_that_asks_a_person_who_is_away_is_given_up_in_time(silent_bus: Desktop) -> None:
+    with gnome_keyring(silent_bus, "login password"):
+        silent_bus.run(f"store.set(slot, Secret({CANARY!r}))")
+    prompter = subprocess.Popen(
+        [sys.executable, "-c", SILENT_PROMPTER],
+        env=silent_bus.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert prompter.stdout
+        assert prompter.stdout.readline() == "there\n"
+        with gnome_keyring(silent_bus, None):
+            answer = silent_bus.run("store.set(slot, Secret('new'))")
+            assert prompter.stdout.readline() == "asked\n"
+        assert answer["code"] == "keyring-timeout"
+        assert "timeout in [stores.keyring]" in answer["hint"]
+    finally:
+        prompter.terminate()
+        prompter.communicate(timeout=30)
+    with gnome_keyring(silent_bus, "login password"):
+        assert silent_bus.run("result = store.get(slot).reveal()") == {"result": CANARY}
+
+
 def test_a_keyring_that_nobody_ever_set_up_says_so(silent_bus: Desktop) -> None:
     with gnome_keyring(silent_bus, None):
         answer = silent_bus.run("result = store.get(slot)")
