@@ -14,10 +14,11 @@ from typing import Literal
 from ..account import secret_sources
 from ..accounts import Account, Accounts
 from ..auth import Prompt
-from ..errors import LoginRequired, MailerError, StoreError
+from ..errors import ConfigError, LoginRequired, MailerError, StoreError
 from ..i18n import _
 from ..stores import Secret, Slot, StoreOptions, TokenStore, open_store, store_kind
-from .codes import log_in_by_code
+from ..stores.memory import MemoryStore
+from .codes import log_in_by_code, prove
 from .describe import account_for
 
 __all__ = ["account_for", "login", "login_state", "logout"]
@@ -76,6 +77,18 @@ def login(
         account = account_for(account, provider="gmail" if client_secrets else "", home=home)
     prompt = prompt or Nobody()
     accounts = Accounts(home)
+    if not _has_secret(account):
+        if code is not None:
+            raise ConfigError(
+                _("No code is shown to {address}'s server: the connection is not encrypted.").format(
+                    address=account.address
+                ),
+                code="code-unencrypted",
+                hint=_("Use --security tls or starttls, or leave the code out."),
+            )
+        prove(account, MemoryStore(), accounts)
+        accounts.add(account)
+        return _chosen(account, accounts, default=default)
     opened = store or _open_store(account, accounts, prompt)
     account = replace(account, store=opened.kind)
     if account.auth == "google":
@@ -93,9 +106,7 @@ def login(
         accounts.add(account)
     else:
         log_in_by_code(account, opened, prompt, accounts, Secret(code) if isinstance(code, str) else code)
-    if default:
-        accounts.set_default(account.address)
-    return account
+    return _chosen(account, accounts, default=default)
 
 
 def logout(
@@ -113,6 +124,9 @@ def logout(
     """
     accounts = Accounts(home)
     account = accounts.get(address)
+    if not _has_secret(account):
+        accounts.remove(account.address)
+        return account
     opened = store or _open_store(account, accounts, prompt or Nobody())
     trouble: MailerError | None = None
     if account.auth == "google":
@@ -141,6 +155,19 @@ def login_state(account: Account) -> Literal["set_up", "required", "missing"]:
     if store_kind(account.store) == "environment" and not secret_sources(account.address):
         return "missing"
     return "set_up"
+
+
+def _has_secret(account: Account) -> bool:
+    """Whether the account logs in at all: over a connection without encryption nothing secret is sent."""
+    if account.transport != "smtp":
+        return account.auth != "none"
+    return account.auth != "none" and account.server.security != "none"
+
+
+def _chosen(account: Account, accounts: Accounts, *, default: bool) -> Account:
+    if default:
+        accounts.set_default(account.address)
+    return account
 
 
 def _open_store(account: Account, accounts: Accounts, prompt: Prompt) -> TokenStore:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn, Protocol, runtime_checkable
 
 from ..account import secret_variable
 from ..accounts import Account, Accounts
 from ..auth import Prompt, open_credential
+from ..auth.code import check_code
 from ..errors import LoginRequired, MailerError
 from ..i18n import _
 from ..providers import CUSTOM
@@ -18,7 +17,7 @@ from ..stores import Secret, Slot, TokenStore
 from ..stores.memory import MemoryStore
 from ..transports import open_transport
 
-__all__ = ["log_in_by_code"]
+__all__ = ["log_in_by_code", "prove"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +40,16 @@ def log_in_by_code(
     # Whether the store works at all is found out before a person is asked for anything.
     old = store.get(slot)
     if not store.writable:
-        if old is None:
-            _refuse_missing(account, store)
-        _prove(account, store, accounts.home)
+        if code is not None or old is None:
+            _refuse_unkept(account, store)
+        prove(account, store, accounts)
         accounts.add(account)
         return
-    code = _checked(account, code) if code is not None else _ask(account, prompt)
+    code = check_code(account, code) if code is not None else _ask(account, prompt)
     # The candidate is proven out of a store of its own: the old code stays until the new one works.
     candidate = MemoryStore()
     candidate.set(slot, code)
-    _prove(account, candidate, accounts.home)
+    prove(account, candidate, accounts)
     store.set(slot, code)
     try:
         accounts.add(account)
@@ -63,10 +62,12 @@ def log_in_by_code(
         raise
 
 
-def _prove(account: Account, store: TokenStore, home: Path) -> None:
-    """One login at the provider, by the very way that messages go; no message is sent."""
-    credential = open_credential(account, store, home)
-    transport = open_transport(account, lambda: credential)
+def prove(account: Account, store: TokenStore, accounts: Accounts) -> None:
+    """One login at the provider, by the very way that messages go; no message is sent.
+
+    Raises ``LoginRequired`` where it is refused, else ``SendError`` or ``StoreError``.
+    """
+    transport = open_transport(account, lambda: open_credential(account, store, accounts.home))
     try:
         if isinstance(transport, _Provable):
             transport.prove()
@@ -80,33 +81,12 @@ def _ask(account: Account, prompt: Prompt) -> Secret:
     question = _("{secret} of {address}:").format(secret=_secret_title(account), address=account.address)
     for left in reversed(range(_TRIES)):
         try:
-            return _checked(account, prompt.ask_secret(question))
+            return check_code(account, prompt.ask_secret(question))
         except LoginRequired as error:
             if not left or error.code != "code-form":
                 raise
             prompt.say(str(error))
     raise AssertionError("the last try raises or returns")
-
-
-def _checked(account: Account, code: Secret) -> Secret:
-    """The code in the form that the provider fixes, without what is certainly no part of it.
-
-    Raises ``LoginRequired`` for a code that cannot be right: it would cost a failed login, and some providers
-    block an address after a few of them.
-    """
-    preset = account.preset
-    text = code.reveal().strip()
-    if preset.secret_ignores_spaces:
-        text = "".join(text.split())
-    if not text or (preset.secret_pattern and not re.fullmatch(preset.secret_pattern, text)):
-        raise LoginRequired(
-            _("That is not the form of an {secret} of {title}.").format(
-                secret=_secret_title(account), title=preset.title
-            ),
-            code="code-form",
-            hint=_("It is not the password of the mailbox. Copy it again, alone and whole."),
-        )
-    return Secret(text)
 
 
 def _secret_title(account: Account) -> str:
@@ -157,14 +137,16 @@ def _netease(site: str) -> str:
     ).format(site=site)
 
 
-def _refuse_missing(account: Account, store: TokenStore) -> NoReturn:
+def _refuse_unkept(account: Account, store: TokenStore) -> NoReturn:
     variable = secret_variable(account.address)
     raise LoginRequired(
-        _("The store {store} has no secret for {address}, and cannot keep one itself.").format(
+        _("The store {store} cannot be written, so the secret of {address} has to be there before.").format(
             store=store.kind, address=account.address
         ),
-        code="secret-missing",
-        hint=_("Set {variable} or {variable}_FILE, then log in again.").format(variable=variable)
+        code="store-read-only",
+        hint=_("Set {variable} or {variable}_FILE, then log in again without --code-stdin.").format(
+            variable=variable
+        )
         if store.kind == "environment"
-        else _("Put it there, then log in again."),
+        else _("Put it there, then log in again without --code-stdin."),
     )
