@@ -1,0 +1,78 @@
+"""An authorization code, an app password, or a plain password: shown to the server as it is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+from ..accounts import Account
+from ..errors import LoginRequired
+from ..i18n import _
+from ..stores import Secret, Slot, TokenStore
+
+__all__ = ["CodeCredential", "check_code"]
+
+
+def open(account: Account, store: TokenStore, home: Path) -> CodeCredential:  # noqa: A001
+    """The credential of an account with ``auth = "code"``."""
+    return CodeCredential(account, store)
+
+
+class CodeCredential:
+    """Reads the code from the store each time, so that a new login is seen at once."""
+
+    form: Literal["password", "bearer"] = "password"
+
+    def __init__(self, account: Account, store: TokenStore) -> None:
+        self._account = account
+        self._store = store
+
+    def get(self) -> Secret:
+        """The code. Raises ``LoginRequired`` where there is none, ``StoreError`` where the store failed."""
+        secret = self._store.get(Slot(self._account.address, "code"))
+        if not secret:
+            raise LoginRequired(
+                _("The store {store} has no authorization code or password for {address}.").format(
+                    store=self._store.kind, address=self._account.address
+                ),
+                code="secret-missing",
+                hint=_("Run: oauth-mailer login {address}").format(address=self._account.address),
+            )
+        return _without_spaces(self._account, secret)
+
+    def renew(self, refused: Secret) -> Secret:
+        """Raises ``LoginRequired``: only a person can get another code."""
+        raise LoginRequired(
+            _("{address} needs a new authorization code or password.").format(address=self._account.address),
+            code="login-refused",
+            hint=_("Run: oauth-mailer login {address}").format(address=self._account.address),
+        )
+
+
+def check_code(account: Account, secret: Secret) -> Secret:
+    """The code as a person typed it, without what is certainly no part of it.
+
+    Raises ``LoginRequired`` for one that cannot be right, such as the mailbox's own password where the
+    provider gives codes of a fixed form: it would cost a failed login, and some providers block after a few.
+    """
+    code = _without_spaces(account, Secret(secret.reveal().strip()))
+    preset = account.preset
+    if not code or (preset.secret_pattern and not re.fullmatch(preset.secret_pattern, code.reveal())):
+        length = re.search(r"\{(\d+)\}$", preset.secret_pattern)
+        raise LoginRequired(
+            _("That is not what {title} gives out for this: {length} letters and nothing else.").format(
+                title=preset.title, length=length[1]
+            )
+            if code and length
+            else _("That is no authorization code and no password."),
+            code="code-form",
+            hint=_("It is not the password of the mailbox. Copy it again, alone and whole."),
+        )
+    return code
+
+
+def _without_spaces(account: Account, secret: Secret) -> Secret:
+    if not account.preset.secret_ignores_spaces:
+        return secret
+    return Secret("".join(secret.reveal().split()))
