@@ -37,7 +37,7 @@ class Person:
 
 def account_at(box: Mailbox, **words: str) -> Account:
     return logins.account_for(
-        box.address, host="127.0.0.1", port=box.port, security="tls", ca_file=str(box.ca_file), **words
+        box.address, host="127.0.0.1", port=box.port, security="tls", ca_file=box.ca_file, **words
     )
 
 
@@ -60,7 +60,7 @@ def test_without_a_prompt_nobody_is_asked() -> None:
         with pytest.raises(LoginRequired) as caught:
             logins.login(account_at(box), store=MemoryStore())
         assert caught.value.code == "no-prompt"
-        assert box.connections == 0
+        assert box.server.connections == 0
 
 
 def test_a_wrong_form_may_be_typed_again_three_times_and_a_refused_code_may_not() -> None:

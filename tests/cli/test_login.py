@@ -36,7 +36,7 @@ def at(box: Mailbox) -> tuple[str, ...]:
         "--security",
         "tls",
         "--ca-file",
-        str(box.ca_file),
+        box.ca_file,
     )
 
 
@@ -75,7 +75,7 @@ def test_a_code_of_the_wrong_form_never_reaches_the_server(box: Mailbox, home: P
     assert done.code == 77
     assert done.json["error"]["code"] == "code-form"
     assert "canary" not in done.out + done.err
-    assert (box.connections, len(Accounts(home))) == (0, 0)
+    assert (box.server.connections, len(Accounts(home))) == (0, 0)
 
 
 def test_a_refused_code_costs_one_login_and_leaves_the_old_one(box: Mailbox, home: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_server_that_is_no_ones_preset(home: Path, monkeypatch: pytest.MonkeyP
 def test_a_certificate_that_nobody_vouches_for_ends_it_before_the_code_is_shown(
     box: Mailbox, home: Path
 ) -> None:
-    words = [word for word in at(box) if word not in ("--ca-file", str(box.ca_file))]
+    words = [word for word in at(box) if word not in ("--ca-file", box.ca_file)]
     done = run(*words, "--code-stdin", stdin=CODE.encode())
     assert done.code in (75, 77, 78), done
     assert (box.logins, len(Accounts(home))) == (0, 0)
