@@ -1,21 +1,142 @@
-"""Message and sender → envelope and finished content."""
+"""Message and sender → envelope and finished content.
+
+The writer is our own: it is given checked values, writes each octet once, and never has a file in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import secrets
+from collections.abc import Iterable
 
-__all__ = ["Content"]
+from ..address import Address
+from ..message import Attachment, Envelope, Message, RawMessage
+from . import headers
+from .bodies import EncodedFile, encoded_base64, encoded_text
+from .content import Content
+from .raw import render_raw
+
+__all__ = ["Content", "render"]
+
+_Part = list[bytes | EncodedFile]
+_UNENCODED = frozenset({"in-reply-to", "references", "list-unsubscribe", "list-unsubscribe-post"})
 
 
-class Content:
-    """A finished message (RFC 5322), ready for a transport."""
+def render(
+    message: Message | RawMessage, sender: Address, *, on_behalf_of: Address | None = None
+) -> tuple[Envelope, Content]:
+    """The envelope and the content of this message when this mailbox sends it.
 
-    size: int
-    needs_8bit: bool
-    needs_smtputf8: bool
+    ``on_behalf_of``: the original sender where ``sender`` is a fallback; replies go there unless the message
+    says otherwise. The content has no Bcc header, whatever the route.
 
-    def blocks(self) -> Iterator[bytes]:
-        raise OSError
+    Raises ``MessageError`` where an attached file cannot be read any more.
+    """
+    if isinstance(message, RawMessage):
+        return render_raw(message, sender, on_behalf_of, _unique)
+    named = _unique((*message.to, *message.cc))
+    recipients = _unique((*named, *message.bcc))
+    author = Address(sender.email, message.from_name or sender.name)
+    reply_to = message.reply_to or ((on_behalf_of,) if on_behalf_of else ())
+    head = _head(message, author, reply_to)
+    part = _body(message)
+    shown = (author, *named, *reply_to)
+    content = Content(_merged([head, *part]), needs_smtputf8=not all(address.is_ascii for address in shown))
+    return Envelope(author, recipients, named), content
 
-    def watched(self, progress: Callable[[int, int], None]) -> Content:
-        raise OSError
+
+def _head(message: Message, author: Address, reply_to: tuple[Address, ...]) -> bytes:
+    fields = [headers.addresses("From", [author])]
+    for name, mailboxes in (("To", message.to), ("Cc", message.cc), ("Reply-To", reply_to)):
+        if unique := _unique(mailboxes):
+            fields.append(headers.addresses(name, unique))
+    fields.append(headers.unstructured("Subject", message.subject))
+    fields.append(headers.tokens("Date", [headers.date(message.date)]))
+    fields.append(headers.tokens("Message-ID", [message.id]))
+    if message.in_reply_to:
+        fields.append(headers.tokens("In-Reply-To", message.in_reply_to))
+    # RFC 5322 §3.6.4: the message that is replied to ends the list.
+    if references := dict.fromkeys((*message.references, *message.in_reply_to)):
+        fields.append(headers.tokens("References", references))
+    if uris := message.list_unsubscribe:
+        listed = [f"<{uri}>{',' if number < len(uris) else ''}" for number, uri in enumerate(uris, 1)]
+        fields.append(headers.tokens("List-Unsubscribe", listed))
+    if message.one_click:
+        fields.append(headers.tokens("List-Unsubscribe-Post", ["List-Unsubscribe=One-Click"]))
+    if message.priority != "normal":
+        high = message.priority == "high"
+        fields.append(headers.tokens("X-Priority", ["1" if high else "5"]))
+        fields.append(headers.tokens("Importance", [message.priority]))
+        fields.append(headers.tokens("Priority", ["urgent" if high else "non-urgent"]))
+    for name, value in message.headers:
+        if name.lower() in _UNENCODED and value.isascii():
+            fields.append(headers.tokens(name, value.split()))
+        else:
+            fields.append(headers.unstructured(name, value))
+    fields.append(b"MIME-Version: 1.0\r\n")
+    return b"".join(fields)
+
+
+def _body(message: Message) -> _Part:
+    """``mixed`` around ``related`` around ``alternative``, each only where it is needed (RFC 2046, RFC 2387)."""
+    texts = [_text("plain", message.text)] if message.text is not None or message.html is None else []
+    if message.html is not None:
+        texts.append(_text("html", message.html))
+    part = texts[0] if len(texts) == 1 else _multipart("alternative", texts)
+    inline = [one for one in message.attachments if one.content_id and message.html is not None]
+    if inline:
+        root = "text/html" if len(texts) == 1 else "multipart/alternative"
+        part = _multipart("related", [part, *map(_attachment, inline)], f'; type="{root}"')
+    others = [one for one in message.attachments if one not in inline]
+    if others:
+        part = _multipart("mixed", [part, *map(_attachment, others)])
+    return part
+
+
+def _text(kind: str, text: str | None) -> _Part:
+    encoding, data = encoded_text(text or "")
+    charset = "us-ascii" if data.isascii() and (text or "").isascii() else "utf-8"
+    head = f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    return [head.encode() + data]
+
+
+def _attachment(attachment: Attachment) -> _Part:
+    disposition = "inline" if attachment.content_id else "attachment"
+    head = b"".join(
+        (
+            b"Content-Type: " + headers.parameters(attachment.media_type, [("name", attachment.filename)]),
+            b"Content-Disposition: " + headers.parameters(disposition, [("filename", attachment.filename)]),
+            f"Content-ID: <{attachment.content_id}>\r\n".encode() if attachment.content_id else b"",
+            b"Content-Transfer-Encoding: base64\r\n\r\n",
+        )
+    )
+    content = attachment.content
+    return [head, encoded_base64(content) if isinstance(content, bytes) else EncodedFile.of(content)]
+
+
+def _multipart(kind: str, parts: list[_Part], parameter: str = "") -> _Part:
+    # "=_" stands in no base64 or quoted-printable line, and nobody can guess the rest.
+    boundary = f"=_{secrets.token_hex(16)}"
+    result: _Part = [f'Content-Type: multipart/{kind}{parameter};\r\n boundary="{boundary}"\r\n\r\n'.encode()]
+    for part in parts:
+        result.append(f"--{boundary}\r\n".encode())
+        result.extend(part)
+        result.append(b"\r\n")
+    result.append(f"--{boundary}--\r\n".encode())
+    return result
+
+
+def _merged(part: _Part) -> _Part:
+    """What lies together in memory goes out together."""
+    merged: _Part = []
+    for piece in part:
+        last = merged[-1] if merged else None
+        if isinstance(last, bytes) and isinstance(piece, bytes) and len(last) + len(piece) <= 65536:
+            merged[-1] = last + piece
+        else:
+            merged.append(piece)
+    return merged
+
+
+def _unique(mailboxes: Iterable[Address]) -> tuple[Address, ...]:
+    """Each mailbox once, as it was first written."""
+    return tuple({mailbox.key: mailbox for mailbox in reversed(tuple(mailboxes))}.values())[::-1]

@@ -1,0 +1,64 @@
+"""A finished message, ready for a transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from .bodies import EncodedFile
+
+__all__ = ["Content"]
+
+_BLOCK = 65536
+
+
+class Content:
+    """A finished message (RFC 5322) with CRLF line ends, never whole in memory if files are attached.
+
+    ``size``: its exact octets; ``needs_8bit``: its body has octets above 127, so an SMTP server must offer
+    8BITMIME (RFC 6152); ``needs_smtputf8``: its headers have, so it must offer SMTPUTF8 (RFC 6531).
+    """
+
+    __slots__ = ("_parts", "_progress", "needs_8bit", "needs_smtputf8", "size")
+
+    def __init__(
+        self,
+        parts: Iterable[bytes | EncodedFile],
+        *,
+        needs_8bit: bool = False,
+        needs_smtputf8: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._parts = tuple(parts)
+        self._progress = progress
+        self.size = sum(map(len, self._parts))
+        self.needs_8bit = needs_8bit
+        self.needs_smtputf8 = needs_smtputf8
+
+    def blocks(self) -> Iterator[bytes]:
+        """The octets, in blocks of about 64 KiB; each call starts afresh.
+
+        Raises ``MessageError`` where an attached file has changed, before its last block is handed over.
+        """
+        if self._progress is None:
+            yield from self._blocks()
+            return
+        done = 0
+        for block in self._blocks():
+            yield block
+            done += len(block)  # after the yield: the taker has come back, so it has done its part
+            self._progress(done, self.size)
+
+    def watched(self, progress: Callable[[int, int], None]) -> Content:
+        """The same, reporting the octets handed over so far and in all."""
+        return Content(
+            self._parts, needs_8bit=self.needs_8bit, needs_smtputf8=self.needs_smtputf8, progress=progress
+        )
+
+    def _blocks(self) -> Iterator[bytes]:
+        for part in self._parts:
+            if isinstance(part, EncodedFile):
+                yield from part.blocks()
+            elif len(part) <= _BLOCK:
+                yield part
+            else:
+                yield from (part[at : at + _BLOCK] for at in range(0, len(part), _BLOCK))
