@@ -116,10 +116,10 @@ class Message:
     ``to``, ``cc``, ``bcc``, ``reply_to``: an address, or several: texts such as ``"Ann <ann@example.com>"``
     (a text may hold several, separated by commas) or ``Address``; ``text``, ``html``: the body, either or
     both; ``attachments``: paths or ``Attachment``; ``headers``: further ones, as a mapping or as pairs;
-    ``from_name``: the name beside the sending address; ``in_reply_to``, ``references``: Message-IDs of the thread (RFC 5322
-    §3.6.4); ``list_unsubscribe``: https or mailto URIs (RFC 2369), with ``one_click`` for RFC 8058;
-    ``priority``: ``high``, ``normal`` or ``low``; ``id``: the Message-ID, ``date``: with a time zone; both
-    are fixed here, and so the same on every attempt.
+    ``from_name``: the name beside the sending address; ``in_reply_to``, ``references``: Message-IDs of the
+    thread (RFC 5322 §3.6.4); ``list_unsubscribe``: https or mailto URIs (RFC 2369), with ``one_click`` for
+    RFC 8058; ``priority``: ``high``, ``normal`` or ``low``; ``id``: the Message-ID, ``date``: with a time
+    zone; both are fixed here, and so the same on every attempt.
 
     Raises ``MessageError`` for anything that cannot be sent as it is.
     """

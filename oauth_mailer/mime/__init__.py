@@ -77,7 +77,7 @@ def _head(message: Message, author: Address, reply_to: tuple[Address, ...]) -> b
 
 
 def _body(message: Message) -> _Part:
-    """``mixed`` around ``related`` around ``alternative``, each only where it is needed (RFC 2046, RFC 2387)."""
+    """``mixed`` around ``related`` around ``alternative``, where each is needed (RFC 2046, RFC 2387)."""
     texts = [_text("plain", message.text)] if message.text is not None or message.html is None else []
     if message.html is not None:
         texts.append(_text("html", message.html))

@@ -14,6 +14,7 @@ import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..accounts import Account
 from ..auth import Credential
@@ -109,6 +110,9 @@ class GmailTransport:
             request = messages.send(userId="me", body={"raw": raw})
         else:
             request = messages.send(userId="me", media_body=_media(body))
+            # The library puts another host into the upload address, but neither its scheme nor its path.
+            upload = urlsplit(request.uri)
+            request.uri = f"{self._root}{upload.path}?{upload.query}"
         try:
             request.execute(http=carrier, num_retries=0)
         except Exception:  # whatever the library makes of an answer, the answer itself counts
