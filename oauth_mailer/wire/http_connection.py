@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import RouteError, TransientError
+from ..errors import TransientError
 from ..i18n import _
 from .endpoint import is_loopback
+from .tls import certificate_error
 
 __all__ = ["KeptConnection", "TimedReader", "connect", "reason"]
 
@@ -80,13 +81,7 @@ def connect(parts: SplitResult, timeout: float, context: Callable[[], ssl.SSLCon
     try:
         return _open(parts, host, timeout, context)
     except ssl.SSLCertVerificationError as error:
-        raise RouteError(
-            _("The certificate of {host} is not trusted: {reason}.").format(
-                host=host, reason=error.verify_message
-            ),
-            code="tls-certificate",
-            hint=_("If your network inspects TLS, set SSL_CERT_FILE to its certificate."),
-        ) from error
+        raise certificate_error(error, host) from error
     except socket.gaierror as error:
         raise TransientError(
             _("The name {host} cannot be resolved.").format(host=host),

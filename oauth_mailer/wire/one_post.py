@@ -25,6 +25,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import OutcomeUnknown, TransientError
 from ..i18n import _
 from .http_connection import KeptConnection, TimedReader, connect, reason
+from .tls import client_context
 
 __all__ = ["Answer", "Body", "PostClient"]
 
@@ -60,7 +61,7 @@ class PostClient:
     """Posts to HTTPS hosts (and to HTTP on loopback addresses), from several threads at once.
 
     ``timeout``: seconds for connecting, for each block that is sent and for the whole answer;
-    ``ca_file``: more certificates to trust; ``SSL_CERT_FILE`` and ``HTTPS_PROXY`` are respected.
+    ``ca_file``: the certificates to trust, see ``tls.client_context``; ``SSL_CERT_FILE`` and ``HTTPS_PROXY`` are respected.
     """
 
     def __init__(self, *, timeout: float, ca_file: str = "") -> None:
@@ -117,11 +118,7 @@ class PostClient:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
-            # The system's certificates, or those of SSL_CERT_FILE, which OpenSSL reads itself.
-            context = ssl.create_default_context()
-            if self._ca_file:
-                context.load_verify_locations(self._ca_file)
-            self._context = context
+            self._context = client_context(self._ca_file)
         return self._context
 
     def _exchange(
