@@ -61,7 +61,7 @@ class PostClient:
     """Posts to HTTPS hosts (and to HTTP on loopback addresses), from several threads at once.
 
     ``timeout``: seconds for connecting, for each block that is sent and for the whole answer;
-    ``ca_file``: the certificates to trust, see ``tls.client_context``; ``SSL_CERT_FILE`` and ``HTTPS_PROXY`` are respected.
+    ``ca_file``: the certificates to trust, see ``tls.client_context``. ``HTTPS_PROXY`` is respected.
     """
 
     def __init__(self, *, timeout: float, ca_file: str = "") -> None:
