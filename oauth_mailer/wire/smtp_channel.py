@@ -66,7 +66,7 @@ class Channel:
     @property
     def encrypted(self) -> bool:
         """Whether it is a TLS connection; our contexts make none without verifying."""
-        return isinstance(self._sock, ssl.SSLSocket)
+        return isinstance(self._sock, ssl.SSLSocket) and self._sock.version() is not None
 
     def encrypt(self, context: ssl.SSLContext, host: str) -> None:
         """Begin TLS on the open connection (RFC 3207).
@@ -77,7 +77,11 @@ class Channel:
         if self._buffer:
             raise GarbledReply(bytes(self._buffer))
         self._sock.settimeout(self._timeout)
+        # wrap_socket() makes no handshake, and leaves a socket open, if the peer has gone: ask before and after.
+        self._sock.getpeername()
         self._sock = context.wrap_socket(self._sock, server_hostname=host)
+        if not self.encrypted:
+            raise PeerClosed("the server ended the connection")
 
     def write(self, data: bytes | bytearray, timeout: float | None = None) -> None:
         """Send these octets, all of them within the time."""
