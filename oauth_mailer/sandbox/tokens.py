@@ -1,0 +1,121 @@
+"""The token endpoint (RFC 6749, 3.2) and the revocation endpoint (RFC 7009)."""
+
+from __future__ import annotations
+
+import hmac
+from base64 import b64decode
+from urllib.parse import unquote_plus
+
+from aiohttp import web
+from multidict import MultiDict
+
+from .faults import TOKEN_STEPS, hang_up, until_gone
+from .grants import Grants, Refusal
+from .inbox import Inbox
+from .plan import OK, Plan
+
+__all__ = ["Tokens"]
+
+_NEVER_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+class Tokens:
+    """The handlers of both. ``client_id``, ``client_secret``: those of the one client that is known."""
+
+    def __init__(
+        self, grants: Grants, inbox: Inbox, plan: Plan, *, client_id: str, client_secret: str
+    ) -> None:
+        self._grants = grants
+        self._inbox = inbox
+        self.plan = plan
+        self._client_id = client_id
+        self._client_secret = client_secret
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to serve, and where."""
+        return [
+            web.post("/token", self.token),
+            web.post("/revoke", self.revoke),
+            web.get("/oauth2/v3/certs", self.keys),
+        ]
+
+    async def token(self, request: web.Request) -> web.StreamResponse:
+        """Tokens for an authorization code or a refresh token."""
+        self._inbox.count("token.post")
+        try:
+            form = await _read_form(request)
+            kind = form.get("grant_type", "")
+            self._inbox.count({"authorization_code": "token.exchange", "refresh_token": "token.refresh"}.get(kind, "token.other"))
+            if (step := self.plan.next("token")) != OK:
+                return await self._misbehave(request, step)
+            client_id = self._authenticate(request, form)
+            if kind == "authorization_code":
+                answer = self._grants.exchange(
+                    form.get("code", ""),
+                    client_id=client_id,
+                    redirect_uri=form.get("redirect_uri", ""),
+                    verifier=form.get("code_verifier", ""),
+                )
+            elif kind == "refresh_token":
+                answer = self._grants.refresh(
+                    form.get("refresh_token", ""), client_id=client_id, scope=form.get("scope", "")
+                )
+            else:
+                raise Refusal("unsupported_grant_type", f"Invalid grant_type: {kind[:40]}")
+        except Refusal as refusal:
+            return _refuse(refusal)
+        return web.json_response(answer, headers=_NEVER_KEPT)
+
+    async def revoke(self, request: web.Request) -> web.Response:
+        """Revoke the grant of a token, given in the body or in the address."""
+        self._inbox.count("revoke")
+        try:
+            token = (await _read_form(request, empty=True)).get("token", "") or request.query.get("token", "")
+            if not token:
+                raise Refusal("invalid_request", "Missing required parameter: token")
+            # RFC 7009 answers 200 for a token that is not known; Google answers this.
+            if not self._grants.revoke(token):
+                raise Refusal("invalid_token", "Token expired or revoked")
+        except Refusal as refusal:
+            return _refuse(refusal)
+        return web.json_response({}, headers=_NEVER_KEPT)
+
+    async def keys(self, _request: web.Request) -> web.Response:
+        """The keys that ID tokens are signed with."""
+        return web.json_response(self._grants.keys())
+
+    def _authenticate(self, request: web.Request, form: MultiDict[str]) -> str:
+        """The client, by the form or by HTTP Basic (RFC 6749, 2.3.1)."""
+        client_id, secret = form.get("client_id", ""), form.get("client_secret", "")
+        scheme, _space, value = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "basic":
+            try:
+                name, _colon, word = b64decode(value, validate=True).decode().partition(":")
+            except ValueError:
+                raise Refusal("invalid_client", "Unreadable Authorization header.", 401) from None
+            client_id, secret = unquote_plus(name), unquote_plus(word)
+        if client_id != self._client_id:
+            raise Refusal("invalid_client", "The OAuth client was not found.", 401)
+        if not hmac.compare_digest(secret.encode(), self._client_secret.encode()):
+            raise Refusal("invalid_client", "The provided client secret is invalid.", 401)
+        return client_id
+
+    async def _misbehave(self, request: web.Request, step: str) -> web.StreamResponse:
+        fault = TOKEN_STEPS[step]
+        if fault is None:
+            return await (until_gone(request) if step == "hang" else hang_up(request))
+        return fault.response()
+
+
+async def _read_form(request: web.Request, *, empty: bool = False) -> MultiDict[str]:
+    if request.content_type != "application/x-www-form-urlencoded" and not (empty and not request.can_read_body):
+        raise Refusal("invalid_request", "The body must be application/x-www-form-urlencoded.")
+    form = MultiDict((name, str(value)) for name, value in (await request.post()).items())
+    if len(set(form)) != len(form):
+        raise Refusal("invalid_request", "A parameter is given twice.")
+    return form
+
+
+def _refuse(refusal: Refusal) -> web.Response:
+    answer = {"error": refusal.error, "error_description": refusal.description}
+    return web.json_response(answer, status=refusal.status, headers=_NEVER_KEPT)
