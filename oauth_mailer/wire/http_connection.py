@@ -144,4 +144,5 @@ def reason(error: Exception) -> str:
     """What went wrong, in few words."""
     if isinstance(error, TimeoutError):
         return _("time-out")
-    return error.strerror or str(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or str(error) or type(error).__name__

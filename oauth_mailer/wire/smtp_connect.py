@@ -11,7 +11,7 @@ from ..i18n import _
 from ..providers import Server
 from ..replies import readable
 from .smtp_channel import GarbledReply
-from .tls import certificate_error
+from .tls import certificate_error, tls_reason
 
 __all__ = ["FOREIGN", "ascii_host", "connect", "fault", "speaks_tls", "tls_from_the_start"]
 
@@ -110,13 +110,13 @@ def fault(error: Exception, step: str, server: Server) -> SendError:
         return _garbled(error, step, server)
     if isinstance(error, ssl.SSLCertVerificationError):
         return certificate_error(error, host)
-    if isinstance(error, ssl.SSLError) and step == "tls" and error.reason in _PLAIN:
+    if isinstance(error, ssl.SSLError) and step == "tls" and tls_reason(error) in _PLAIN:
         return RouteError(
             _("{host} does not speak TLS from the first octet on port {port}.").format(host=host, port=port),
             code="tls-not-spoken",
             hint=_("Use --security starttls (port 587 by custom), or the port for TLS, 465."),
         )
-    if isinstance(error, ssl.SSLError) and step == "tls" and error.reason in _TOO_OLD:
+    if isinstance(error, ssl.SSLError) and step == "tls" and tls_reason(error) in _TOO_OLD:
         return RouteError(
             _("{host} has no TLS 1.2 or newer; older ones are not safe.").format(host=host),
             code="tls-too-old",
@@ -204,5 +204,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, GarbledReply):
         return _("no SMTP reply: {text}").format(text=readable(error.data[:200]))
     if isinstance(error, ssl.SSLError):
-        return error.reason or type(error).__name__
+        return tls_reason(error)
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import RouteError
 from ..i18n import _
 
-__all__ = ["certificate_error", "client_context"]
+__all__ = ["certificate_error", "client_context", "tls_reason"]
 
 
 def client_context(ca_file: str = "") -> ssl.SSLContext:
@@ -31,16 +31,25 @@ def client_context(ca_file: str = "") -> ssl.SSLContext:
     return context
 
 
+def tls_reason(error: ssl.SSLError) -> str:
+    """OpenSSL's word for what went wrong, such as ``WRONG_VERSION_NUMBER``, else the name of the exception.
+
+    The attribute exists only on errors that came out of OpenSSL.
+    """
+    return getattr(error, "reason", None) or type(error).__name__
+
+
 # X509_V_ERR_… of OpenSSL's x509_vfy.h
 _NOT_YET_VALID, _EXPIRED, _WRONG_NAMES = 9, 10, (62, 64)
 
 
 def certificate_error(error: ssl.SSLCertVerificationError, host: str) -> RouteError:
     """The error for a certificate that does not prove this host: waiting does not help, a person must act."""
-    reason = error.verify_message or error.reason or type(error).__name__
-    if error.verify_code in (_NOT_YET_VALID, _EXPIRED):
+    reason = getattr(error, "verify_message", None) or tls_reason(error)
+    code = getattr(error, "verify_code", None)
+    if code in (_NOT_YET_VALID, _EXPIRED):
         hint = _("Check the clock of this computer; if it is right, tell whoever runs {host}.")
-    elif error.verify_code in _WRONG_NAMES:
+    elif code in _WRONG_NAMES:
         hint = _("Check the host name: {host} shows a certificate that was made for another one.")
     else:
         hint = _("If {host} has a certificate authority of its own, name its PEM file with --ca-file.")
