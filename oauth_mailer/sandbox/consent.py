@@ -10,7 +10,7 @@ import ipaddress
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import web
@@ -31,7 +31,7 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # a SHA-256 in base64url, RFC 763
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 
 
-class _BadRequest(Exception):  # noqa: N818 - an answer, shown on a page
+class _BadRequest(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
         self.code = code
@@ -63,7 +63,7 @@ class Consent:
             asked = _read(request.query, self._client_id)
         except _BadRequest as error:
             return error_page(error.code, error.text)
-        return self._page(asked, asked.login_hint or self._account)
+        return self._page(asked, asked.login_hint or self._account, ticked=asked.scopes)
 
     async def answer(self, request: web.Request) -> web.Response:
         """What the person decided."""
@@ -78,7 +78,8 @@ class Consent:
         account = str(form.get("account", "")).strip()
         granted = tuple(scope for scope in asked.scopes if scope in form.getall("scope", []))
         if form.get("decision") == "allow" and not _ADDRESS.fullmatch(account):
-            return self._page(asked, account, problem=_("Enter an e-mail address."))
+            problem = _("Enter an e-mail address.")
+            return self._page(asked, account, ticked=granted, problem=problem)
         # Nobody can be given a token for nothing: to allow no scope is to deny.
         if form.get("decision") != "allow" or not granted:
             self._inbox.count("consent.deny")
@@ -87,13 +88,20 @@ class Consent:
         code = self._grants.allow(asked, account, granted)
         return _redirect(asked, code=code, scope=" ".join(granted))
 
-    def _page(self, asked: AuthRequest, account: str, *, problem: str = "") -> web.Response:
+    def _page(
+        self, asked: AuthRequest, account: str, *, ticked: Sequence[str], problem: str = ""
+    ) -> web.Response:
         nonce = secrets.token_urlsafe(32)
         self._open[nonce] = (time.monotonic() + PATIENCE, asked)
         while len(self._open) > _MOST_PAGES:
             del self._open[next(iter(self._open))]
         text = consent_page(
-            client=asked.client_id, account=account, scopes=asked.scopes, nonce=nonce, problem=problem
+            client=asked.client_id,
+            account=account,
+            scopes=asked.scopes,
+            ticked=ticked,
+            nonce=nonce,
+            problem=problem,
         )
         return html_response(text, status=400 if problem else 200, form_target=_target(asked.redirect_uri))
 
@@ -114,7 +122,8 @@ def _read(query: MultiMapping[str], client_id: str) -> AuthRequest:
         text = _("The redirect_uri of a desktop application must be http on 127.0.0.1, [::1] or localhost.")
         raise _BadRequest("redirect_uri_mismatch", text)
     if values.get("response_type") != "code":
-        raise _BadRequest("unsupported_response_type", _("The response_type must be {word}.").format(word="code"))
+        text = _("The response_type must be {word}.").format(word="code")
+        raise _BadRequest("unsupported_response_type", text)
     if not values.get("state"):
         raise _BadRequest("invalid_request", _("The request has no {name}.").format(name="state"))
     if not (scopes := tuple(dict.fromkeys(values.get("scope", "").split()))):
@@ -153,7 +162,7 @@ def _is_loopback(uri: str) -> bool:
 
 
 def _target(redirect_uri: str) -> str:
-    """The redirect's origin in a form-action; a literal IPv6 address cannot be written there (CSP 3, 2.3.1)."""
+    """The redirect's origin in a form-action, where no literal IPv6 address can be written (CSP 3, 2.3.1)."""
     netloc = urlsplit(redirect_uri).netloc
     return "http:" if "[" in netloc else f"http://{netloc}"
 

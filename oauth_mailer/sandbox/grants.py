@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import time
@@ -20,6 +21,8 @@ from typing import Any
 from .id_tokens import IdTokens
 
 __all__ = ["Access", "AuthRequest", "Grants", "Refusal"]
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 CODE_LIFETIME = 60.0
 """Seconds in which an authorization code must be exchanged."""
@@ -40,8 +43,8 @@ class AuthRequest:
     nonce: str = field(default="", repr=False)
 
 
-class Refusal(Exception):  # noqa: N818 - it is an answer of the protocol, RFC 6749, 5.2
-    """A refusal of the token endpoint: ``error`` is the protocol's word."""
+class Refusal(Exception):
+    """A refusal of the token endpoint (RFC 6749, 5.2): ``error`` is the protocol's word."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(description)
@@ -85,9 +88,7 @@ class Grants:
     (RFC 9700, 4.14.2); ``lifetime``: seconds that access tokens live.
     """
 
-    def __init__(
-        self, *, rotate: bool, lifetime: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, rotate: bool, lifetime: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._rotate = rotate
         self._lifetime = lifetime
         self._clock = clock
@@ -119,7 +120,9 @@ class Grants:
                 raise Refusal("invalid_grant", "redirect_uri is not that of the authorization request.")
             if not verifier:
                 raise Refusal("invalid_grant", "Missing code verifier.")
-            if not hmac.compare_digest(_challenge_of(verifier), grant.request.challenge.encode()):
+            if not _VERIFIER.fullmatch(verifier) or not hmac.compare_digest(
+                _challenge_of(verifier), grant.request.challenge.encode()
+            ):
                 raise Refusal("invalid_grant", "Invalid code verifier.")
             grant.used = True
             if grant.request.offline and (grant.request.ask_again or not self._known(grant)):
@@ -148,13 +151,18 @@ class Grants:
             return answer
 
     def revoke(self, token: str) -> bool:
-        """Revoke the grant of an access or refresh token; False where there is none to revoke."""
+        """Revoke what an access or refresh token stands for; False where there is nothing to revoke.
+
+        As with Google, the account takes back all that it granted to the client, by whatever consent.
+        """
         with self._lock:
             access = self._access.get(token)
             grant = access.grant if access else self._refresh.get(token)
             if grant is None or grant.revoked:
                 return False
-            grant.revoked = True
+            for other in self._grants():
+                if other.account == grant.account and other.request.client_id == grant.request.client_id:
+                    other.revoked = True
             return True
 
     def access(self, token: str) -> Access | None:
@@ -173,12 +181,15 @@ class Grants:
     def revoke_tokens(self) -> None:
         """Make all tokens invalid, as when the account's password changed."""
         with self._lock:
-            for grant in [*self._refresh.values(), *(token.grant for token in self._access.values())]:
+            for grant in self._grants():
                 grant.revoked = True
 
     def keys(self) -> dict[str, Any]:
         """The public key of the ID tokens, as a JSON Web Key Set."""
         return self._id_tokens.keys()
+
+    def _grants(self) -> list[_Grant]:
+        return [*self._refresh.values(), *(token.grant for token in self._access.values())]
 
     def _known(self, new: _Grant) -> bool:
         """Whether this account gave this client a refresh token that is still good."""

@@ -20,9 +20,9 @@ _BCC = re.compile(rb"^bcc[ \t]*:.*(?:\r?\n[ \t].*)*\r?\n?", re.IGNORECASE | re.M
 class Received:
     """One message that the sandbox took charge of.
 
-    ``route``: by which way it came; ``account``: who was logged in; ``sender``: the envelope's (for Gmail: the
-    account); ``recipients``: in the order given, each once; ``data``: the exact octets; ``at``: when, in UTC;
-    ``id``: what the sender was told.
+    ``route``: by which way it came; ``account``: who was logged in; ``sender``: the envelope's (for Gmail:
+    the account); ``recipients``: in the order given, each once; ``data``: the exact octets; ``at``: when, in
+    UTC; ``id``: what the sender was told.
     """
 
     route: Literal["gmail", "smtp"]

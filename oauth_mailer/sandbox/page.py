@@ -54,15 +54,17 @@ button.main { background: var(--main); color: var(--on-main); }
 _STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
-def consent_page(*, client: str, account: str, scopes: Sequence[str], nonce: str, problem: str = "") -> str:
-    """The page that asks whether ``client`` may do ``scopes`` for ``account``.
+def consent_page(
+    *, client: str, account: str, scopes: Sequence[str], ticked: Sequence[str], nonce: str, problem: str = ""
+) -> str:
+    """The page that asks whether ``client`` may do ``scopes``, of which some are ticked, for ``account``.
 
     For programs: the form has the fields ``nonce``, ``account``, ``scope`` (one a scope, may be left out) and
     ``decision`` (``allow`` or ``deny``); its buttons have the ids ``allow`` and ``deny``.
     """
     described = problem and ' aria-invalid="true" aria-describedby="problem"'
     said = problem and f'<p class="bad" id="problem" role="alert">{escape(problem)}</p>'
-    rows = "\n".join(_scope_row(number, scope) for number, scope in enumerate(scopes))
+    rows = "\n".join(_scope_row(number, scope, scope in ticked) for number, scope in enumerate(scopes))
     body = f"""<h1>{escape(_("An application asks for your permission"))}</h1>
 <p class="soft">{escape(_("Client:"))} {escape(client)}</p>
 <form method="post" action="/o/oauth2/consent" autocomplete="off">
@@ -110,7 +112,7 @@ def html_response(text: str, *, status: int, form_target: str = "", location: st
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)
 
 
-def _scope_row(number: int, scope: str) -> str:
+def _scope_row(number: int, scope: str, ticked: bool) -> str:
     meanings = {
         "https://www.googleapis.com/auth/gmail.send": _("Send e-mail on your behalf"),
         "https://mail.google.com/": _("Read, write, send and delete all your e-mail"),
@@ -121,8 +123,10 @@ def _scope_row(number: int, scope: str) -> str:
         "https://www.googleapis.com/auth/userinfo.profile": _("See your name and picture"),
     }
     meaning = meanings.get(scope, _("Do something else"))
-    return f"""<label class="scope" for="scope-{number}"><input type="checkbox" id="scope-{number}" name="scope"
- value="{escape(scope)}" checked><span>{escape(meaning)} <code>{escape(scope)}</code></span></label>"""
+    checked = " checked" if ticked else ""
+    return f"""<label class="scope" for="scope-{number}">
+<input type="checkbox" id="scope-{number}" name="scope" value="{escape(scope)}"{checked}>
+<span>{escape(meaning)} <code>{escape(scope)}</code></span></label>"""
 
 
 def _frame(title: str, body: str) -> str:

@@ -12,36 +12,37 @@ from collections.abc import Mapping
 from ..errors import ConfigError
 from ..i18n import _
 
-__all__ = ["OK", "Plan"]
+__all__ = ["Plan"]
 
-OK = "ok"
+_OK = "ok"
 
 
 class Plan:
     """The steps of one server, used up in turn; for use from several threads.
 
-    ``text``: steps with commas between them; ``stages``: the stage at which each step that the server knows
-    takes effect, ``ok`` among them. Raises ``ConfigError`` for a step it does not know.
+    ``name``: the server's, for the error; ``text``: steps with commas between them; ``stages``: the stage at
+    which each step that the server knows takes effect; ``end``: the stage at which an attempt that went well
+    ends, so that ``ok`` had its turn. Raises ``ConfigError`` for a step it does not know.
     """
 
-    def __init__(self, name: str, text: str, stages: Mapping[str, str]) -> None:
-        self._steps = [step.strip() for step in text.split(",") if step.strip()] or [OK]
-        self._stages = stages
+    def __init__(self, name: str, text: str, stages: Mapping[str, str], *, end: str) -> None:
+        self._steps = [step.strip() for step in text.split(",") if step.strip()] or [_OK]
+        self._stages = {_OK: end, **stages}
         self._lock = threading.Lock()
         for step in self._steps:
-            if step not in stages:
+            if step not in self._stages:
                 raise ConfigError(
                     _("The sandbox's {name} server knows no step {step!r}.").format(name=name, step=step),
                     code="sandbox-step-unknown",
-                    hint=_("It knows: {known}.").format(known=", ".join(stages)),
+                    hint=_("It knows: {known}.").format(known=", ".join(self._stages)),
                 )
 
-    def next(self, stage: str) -> str:
-        """What to do with this attempt at this stage; ``ok`` where no step says otherwise."""
+    def next(self, stage: str) -> str | None:
+        """The step that this attempt meets at this stage, or None where all is well."""
         with self._lock:
             step = self._steps[0]
             if self._stages[step] != stage:
-                return OK
+                return None
             if len(self._steps) > 1:
                 del self._steps[0]
-            return step
+            return None if step == _OK else step

@@ -9,13 +9,14 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 from multidict import MultiDict
 
-from .faults import TOKEN_STEPS, hang_up, until_gone
+from .faults import TOKEN_STEPS
 from .grants import Grants, Refusal
 from .inbox import Inbox
-from .plan import OK, Plan
+from .plan import Plan
 
 __all__ = ["Tokens"]
 
+_EVENTS = {"authorization_code": "token.exchange", "refresh_token": "token.refresh"}
 _NEVER_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -23,11 +24,11 @@ class Tokens:
     """The handlers of both. ``client_id``, ``client_secret``: those of the one client that is known."""
 
     def __init__(
-        self, grants: Grants, inbox: Inbox, plan: Plan, *, client_id: str, client_secret: str
+        self, grants: Grants, inbox: Inbox, *, plan: str, client_id: str, client_secret: str
     ) -> None:
         self._grants = grants
         self._inbox = inbox
-        self.plan = plan
+        self._plan = Plan("token", plan, dict.fromkeys(TOKEN_STEPS, "token"), end="token")
         self._client_id = client_id
         self._client_secret = client_secret
 
@@ -39,15 +40,15 @@ class Tokens:
             web.get("/oauth2/v3/certs", self.keys),
         ]
 
-    async def token(self, request: web.Request) -> web.StreamResponse:
+    async def token(self, request: web.Request) -> web.Response:
         """Tokens for an authorization code or a refresh token."""
         self._inbox.count("token.post")
         try:
             form = await _read_form(request)
             kind = form.get("grant_type", "")
-            self._inbox.count({"authorization_code": "token.exchange", "refresh_token": "token.refresh"}.get(kind, "token.other"))
-            if (step := self.plan.next("token")) != OK:
-                return await self._misbehave(request, step)
+            self._inbox.count(_EVENTS.get(kind, "token.other"))
+            if step := self._plan.next("token"):
+                return await TOKEN_STEPS[step].befall(request)
             client_id = self._authenticate(request, form)
             if kind == "authorization_code":
                 answer = self._grants.exchange(
@@ -100,17 +101,17 @@ class Tokens:
             raise Refusal("invalid_client", "The provided client secret is invalid.", 401)
         return client_id
 
-    async def _misbehave(self, request: web.Request, step: str) -> web.StreamResponse:
-        fault = TOKEN_STEPS[step]
-        if fault is None:
-            return await (until_gone(request) if step == "hang" else hang_up(request))
-        return fault.response()
-
 
 async def _read_form(request: web.Request, *, empty: bool = False) -> MultiDict[str]:
-    if request.content_type != "application/x-www-form-urlencoded" and not (empty and not request.can_read_body):
+    """The parameters in the body, each at most once (RFC 6749, 3.2); ``empty``: the body may be missing."""
+    if empty and not request.can_read_body:
+        return MultiDict()
+    if request.content_type != "application/x-www-form-urlencoded":
         raise Refusal("invalid_request", "The body must be application/x-www-form-urlencoded.")
-    form = MultiDict((name, str(value)) for name, value in (await request.post()).items())
+    try:
+        form = MultiDict((name, str(value)) for name, value in (await request.post()).items())
+    except (ValueError, LookupError):
+        raise Refusal("invalid_request", "The body is not in its charset.") from None
     if len(set(form)) != len(form):
         raise Refusal("invalid_request", "A parameter is given twice.")
     return form

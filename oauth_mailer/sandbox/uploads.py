@@ -1,0 +1,135 @@
+"""The two ways of Google's uploads that take some reading: multipart/related, and in parts.
+
+Source: Google's guide to uploading ("Upload attachments" of the Gmail API); RFC 2387; RFC 9110, 14.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from email.message import Message
+from typing import Generic, TypeVar
+
+__all__ = ["BadUpload", "Uploads", "read_related"]
+
+_Owner = TypeVar("_Owner")
+_RANGE = re.compile(r"bytes (?:(\d{1,15})-(\d{1,15})|\*)/(\d{1,15}|\*)")
+_UNIT = 256 * 1024
+"""Octets that every part but the last must be a multiple of."""
+
+
+class BadUpload(ValueError):
+    """An upload that is not right; ``status``: the HTTP status to answer."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def read_related(content_type: str, body: bytes) -> tuple[bytes, str, bytes]:
+    """The JSON, the second part's media type and its exact octets. Raises ``BadUpload``.
+
+    ``content_type``: the request's field, with its boundary.
+    """
+    head = Message()
+    head["Content-Type"] = content_type
+    boundary = head.get_boundary()
+    if not boundary:
+        raise BadUpload("Missing boundary in the Content-Type.")
+    # The line break before a boundary belongs to it. Google's own client writes bare line feeds.
+    mark = re.escape(boundary.encode())
+    parts = re.split(rb"(?:\A|\r?\n)--" + mark + rb"[ \t]*(?:--[ \t]*(?:\r?\n|\Z)|\r?\n)", body)
+    if len(parts) != 4:
+        raise BadUpload("A multipart upload has two parts: JSON and the message.")
+    kind, metadata = _part(parts[1])
+    if kind != "application/json":
+        raise BadUpload("The first part must be application/json.")
+    return metadata, *_part(parts[2])
+
+
+def _part(data: bytes) -> tuple[str, bytes]:
+    found = re.search(rb"(?:\A|\r?\n)\r?\n", data)
+    if found is None:
+        raise BadUpload("A part has no end of its header.")
+    head = Message()
+    for line in data[: found.start()].splitlines():
+        name, _colon, value = line.decode("latin-1").partition(":")
+        head[name] = value.strip()
+    encoding = str(head.get("Content-Transfer-Encoding", "binary")).lower()
+    if encoding not in ("binary", "7bit", "8bit"):
+        raise BadUpload(f"The Content-Transfer-Encoding {encoding[:40]} is not supported.")
+    return head.get_content_type(), data[found.end() :]
+
+
+@dataclass(slots=True)
+class _Upload(Generic[_Owner]):
+    owner: _Owner
+    total: int | None
+    data: bytearray = field(default_factory=bytearray, repr=False)
+
+
+class Uploads(Generic[_Owner]):
+    """Uploads in parts. ``most``: octets of a whole one."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: dict[str, _Upload[_Owner]] = {}
+
+    def open(self, owner: _Owner, length: str) -> str:
+        """Begin one; its name. ``length``: the announced octets, or nothing. Raises ``BadUpload``."""
+        if length and not re.fullmatch(r"\d{1,15}", length):
+            raise BadUpload("Invalid X-Upload-Content-Length.")
+        total = int(length) if length else None
+        if total is not None and total > self._most:
+            raise BadUpload("Too large.", 413)
+        name = secrets.token_urlsafe(32)
+        self._open[name] = _Upload(owner, total)
+        return name
+
+    def put(self, name: str, content_range: str, data: bytes) -> int | None:
+        """Keep a part: how many octets are there by now, or None when that is all. Raises ``BadUpload``."""
+        upload = self._named(name)
+        if not content_range:
+            if upload.data:
+                raise BadUpload("Content-Range is missing.")
+            upload.data += data
+            self._check_end(upload, len(data))
+            return None
+        found = _RANGE.fullmatch(content_range)
+        if found is None:
+            raise BadUpload("Invalid Content-Range.")
+        first, last, whole = found.groups()
+        total = None if whole == "*" else int(whole)
+        if first is None:  # how far did we get?
+            if data:
+                raise BadUpload("A question has no body.")
+            return None if total == len(upload.data) else len(upload.data)
+        if int(first) != len(upload.data) or int(last) - int(first) + 1 != len(data):
+            raise BadUpload("Content-Range does not fit the octets that came.")
+        upload.data += data
+        if total is not None and len(upload.data) == total:
+            self._check_end(upload, total)
+            return None
+        if len(data) % _UNIT:
+            raise BadUpload(f"A part that is not the last must be a multiple of {_UNIT} octets.")
+        if len(upload.data) > self._most:
+            raise BadUpload("Too large.", 413)
+        return len(upload.data)
+
+    def close(self, name: str) -> tuple[_Owner, bytes]:
+        """What came, and whose it is. Raises ``BadUpload``."""
+        upload = self._named(name)
+        del self._open[name]
+        return upload.owner, bytes(upload.data)
+
+    def _named(self, name: str) -> _Upload[_Owner]:
+        if (upload := self._open.get(name)) is None:
+            raise BadUpload("No such upload.", 404)
+        return upload
+
+    def _check_end(self, upload: _Upload[_Owner], total: int) -> None:
+        if upload.total is not None and upload.total != total:
+            raise BadUpload("The upload is not as long as was announced.")
+        if total > self._most:
+            raise BadUpload("Too large.", 413)
