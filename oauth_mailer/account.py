@@ -27,7 +27,8 @@ class Account:
 
     ``auth``, ``transport`` and ``store`` name files in the packages of these names; empty ones follow from
     the provider (``store``: the default). ``client``: the public part of an OAuth client (``client_id``,
-    ``auth_uri``, ``token_uri``, ``revocation_uri``). ``options``: what a kind of transport needs besides.
+    ``auth_uri``, ``token_uri``, ``revocation_uri``). ``login_required``: the provider was found to accept its
+    secret no longer. ``options``: what a kind of transport needs besides.
     Raises ``ConfigError`` for values that cannot be right.
     """
 
@@ -42,6 +43,7 @@ class Account:
     security: Security | str = ""
     username: str = ""
     ca_file: str = ""
+    login_required: bool = False
     fallback: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     client: Mapping[str, str] = field(default_factory=dict)
@@ -153,7 +155,7 @@ def _fits(key: str, value: object) -> bool:
         return False
     if key in _LISTS:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return type(value) is (int if key == "port" else str)
+    return type(value) is {"port": int, "login_required": bool}.get(key, str)
 
 
 def table_from(account: Account) -> dict[str, Any]:

@@ -176,6 +176,20 @@ class Accounts:
         account = self.get(address)
         self._change(lambda document: document.update({"default": account.address}))
 
+    def note_login_required(self, address: str, *, required: bool) -> None:
+        """Write down whether this account's secret was found to be accepted no longer."""
+
+        def edit(document: Any) -> None:
+            accounts = document.get("accounts", {})
+            if (key := _key(accounts, address)) is not None:
+                table = accounts[key]
+                if required:
+                    table["login_required"] = True
+                elif "login_required" in table:
+                    del table["login_required"]
+
+        self._change(edit)
+
     def _change(self, edit: Callable[[Any], None]) -> None:
         """One change by one process at a time: lock, read again, change, replace the file as a whole."""
         try:

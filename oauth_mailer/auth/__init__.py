@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -43,8 +44,8 @@ class Prompt(Protocol):
     def say(self, text: str) -> None:
         """Show a line."""
 
-    def ask(self, question: str) -> str:
-        """Ask for a line of text. Raises ``LoginRequired`` where nobody can be asked."""
+    def ask(self, question: str, done: threading.Event) -> str | None:
+        """Ask for a line of text; None where nobody answers, or as soon as ``done`` says it is not needed."""
 
     def ask_secret(self, question: str) -> Secret:
         """Ask for a secret, not shown as it is typed. Raises ``LoginRequired`` where nobody can be asked."""

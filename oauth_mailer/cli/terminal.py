@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 
 from ..errors import LoginRequired
 from ..i18n import _
@@ -15,6 +18,8 @@ __all__ = ["Refusing", "Terminal", "open_prompt"]
 
 _BROWSER_STARTS = 5.0
 """Seconds after which a browser program that has not ended is taken to be open."""
+
+_LONGEST_LINE = 16_384  # octets
 
 
 class Refusing:
@@ -31,13 +36,9 @@ class Refusing:
         for line in text.splitlines() or [""]:
             self._output.say(line)
 
-    def ask(self, question: str) -> str:
-        """Refused."""
-        raise LoginRequired(
-            _("Nobody can be asked here: standard input is no terminal."),
-            code="no-terminal",
-            hint=_("Run it in a terminal."),
-        )
+    def ask(self, question: str, done: threading.Event) -> str | None:
+        """As in ``Prompt``: asks nothing, but a line that another program hands in is taken."""
+        return _line(done)
 
     def ask_secret(self, question: str) -> Secret:
         """Refused."""
@@ -60,15 +61,13 @@ class Terminal(Refusing):
 
     asks = True
 
-    def ask(self, question: str) -> str:
+    def ask(self, question: str, done: threading.Event) -> str | None:
         """As in ``Prompt``."""
-        try:
-            print(question.rstrip(), end=" ", file=sys.stderr, flush=True)
-            if not (line := sys.stdin.readline()):
-                raise EOFError
-            return line.rstrip("\r\n")
-        except (EOFError, UnicodeDecodeError):
-            raise _no_answer() from None
+        print(question.rstrip(), end=" ", file=sys.stderr, flush=True)
+        line = _line(done)
+        if line is None:
+            print(file=sys.stderr)
+        return line
 
     def ask_secret(self, question: str) -> Secret:
         """As in ``Prompt``; what is typed is not shown."""
@@ -83,6 +82,29 @@ class Terminal(Refusing):
 def open_prompt(output: Output, *, browser: bool = True) -> Refusing:
     """The prompt for this process. ``browser``: whether one may be opened."""
     return (Terminal if is_terminal(sys.stdin) else Refusing)(output, browser=browser)
+
+
+def _line(done: threading.Event) -> str | None:
+    """A line from standard input; None at its end, or as soon as ``done`` is set."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        # Past Python's own buffer: a thread that is left waiting in it would keep the program from ending.
+        data = b""
+        with suppress(OSError, ValueError):
+            while not data.endswith(b"\n") and len(data) < _LONGEST_LINE:
+                if not (more := os.read(sys.stdin.fileno(), 1)):
+                    break
+                data += more
+        lines.put(data)
+
+    if sys.stdin is None:
+        return None
+    threading.Thread(target=read, name="oauth-mailer-line", daemon=True).start()
+    while not done.is_set():
+        with suppress(queue.Empty):
+            return lines.get(timeout=0.1).decode("utf-8", "replace").strip() or None
+    return None
 
 
 def _no_answer() -> LoginRequired:

@@ -6,6 +6,7 @@ replaced.
 
 from __future__ import annotations
 
+import threading
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -30,17 +31,17 @@ class Nobody:
     def say(self, text: str) -> None:
         """Nobody reads it."""
 
-    def ask(self, question: str) -> str:
+    def ask(self, question: str, done: threading.Event) -> str | None:
+        """Nobody answers."""
+        return None
+
+    def ask_secret(self, question: str) -> Secret:
         """Refused."""
         raise LoginRequired(
             _("The login needs a person, and nobody can be asked here."),
             code="no-prompt",
             hint=_("Run oauth-mailer login in a terminal, or hand in a prompt."),
         )
-
-    def ask_secret(self, question: str) -> Secret:
-        """Refused."""
-        return Secret(self.ask(question))
 
     def open_browser(self, url: str) -> bool:
         """There is none."""
@@ -92,18 +93,19 @@ def login(
     opened = store or _open_store(account, accounts, prompt)
     account = replace(account, store=opened.kind)
     if account.auth == "google":
-        account = _consent(
+        from .consent import log_in_by_consent
+
+        account = log_in_by_consent(
             account,
             opened,
             prompt,
-            accounts.home,
+            accounts,
             client_secrets=client_secrets,
             browser=browser,
             port=port,
             timeout=timeout,
             check_identity=check_identity,
         )
-        accounts.add(account)
     else:
         log_in_by_code(account, opened, prompt, accounts, Secret(code) if isinstance(code, str) else code)
     return _chosen(account, accounts, default=default)
@@ -128,16 +130,7 @@ def logout(
         accounts.remove(account.address)
         return account
     opened = store or _open_store(account, accounts, prompt or Nobody())
-    trouble: MailerError | None = None
-    if account.auth == "google":
-        from ..auth import google
-
-        try:
-            google.revoke(account, opened, accounts.home)
-        except StoreError:
-            raise
-        except MailerError as error:
-            trouble = error
+    trouble = _revoked(account, opened)
     _forget(account, opened)
     if account.address in accounts:
         accounts.remove(account.address)
@@ -154,7 +147,7 @@ def login_state(account: Account) -> Literal["set_up", "required", "missing"]:
     """
     if store_kind(account.store) == "environment" and not secret_sources(account.address):
         return "missing"
-    return "set_up"
+    return "required" if account.login_required else "set_up"
 
 
 def _has_secret(account: Account) -> bool:
@@ -176,8 +169,27 @@ def _open_store(account: Account, accounts: Accounts, prompt: Prompt) -> TokenSt
     return open_store(kind, options)
 
 
+def _revoked(account: Account, store: TokenStore) -> MailerError | None:
+    """Revoke what can be revoked; the error where that failed."""
+    if account.auth != "google":
+        return None
+    from ..auth import google
+
+    try:
+        google.revoke(account, store)
+    except StoreError:
+        raise
+    except MailerError as error:
+        return error
+    return None
+
+
 def _forget(account: Account, store: TokenStore) -> None:
-    if account.auth == "code" and store.writable:
+    if account.auth == "google":
+        from ..auth import google
+
+        google.forget(account, store)
+    elif store.writable:
         store.delete(Slot(account.address, "code"))
 
 

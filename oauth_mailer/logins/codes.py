@@ -17,7 +17,7 @@ from ..stores import Secret, Slot, TokenStore
 from ..stores.memory import MemoryStore
 from ..transports import open_transport
 
-__all__ = ["log_in_by_code", "prove"]
+__all__ = ["log_in_by_code", "prove", "refuse_unkept"]
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def log_in_by_code(
     old = store.get(slot)
     if not store.writable:
         if code is not None or old is None:
-            _refuse_unkept(account, store)
+            refuse_unkept(account, store)
         prove(account, store, accounts)
         accounts.add(account)
         return
@@ -137,7 +137,8 @@ def _netease(site: str) -> str:
     ).format(site=site)
 
 
-def _refuse_unkept(account: Account, store: TokenStore) -> NoReturn:
+def refuse_unkept(account: Account, store: TokenStore) -> NoReturn:
+    """Raise ``LoginRequired`` for a store that cannot be written and does not hold the secret."""
     variable = secret_variable(account.address)
     raise LoginRequired(
         _("The store {store} cannot be written, so the secret of {address} has to be there before.").format(

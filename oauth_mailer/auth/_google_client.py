@@ -1,0 +1,143 @@
+"""The OAuth client of the user's own Google Cloud project: read from Google's JSON file, and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+from ..errors import ConfigError
+from ..i18n import _
+from ..stores import Secret
+from ..wire.endpoint import check_endpoint
+
+__all__ = ["Client", "client_from", "read_client"]
+
+AUTH_URI = "https://accounts.google.com/o/oauth2/auth"
+TOKEN_URI = "https://oauth2.googleapis.com/token"
+
+CONSOLE = "https://console.cloud.google.com/auth/clients"
+
+_MAX_SIZE = 65_536  # octets; Google's files have about 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A client of the kind *Desktop app* (RFC 8252). Its secret proves nothing, but Google wants it."""
+
+    client_id: str
+    client_secret: Secret
+    auth_uri: str
+    token_uri: str
+    revocation_uri: str
+
+    @property
+    def public(self) -> dict[str, str]:
+        """The part that may stand in the configuration."""
+        names = ("client_id", "auth_uri", "token_uri", "revocation_uri")
+        return {name: getattr(self, name) for name in names}
+
+
+def client_from(fields: Mapping[str, Any], secret: Secret) -> Client:
+    """The client with these fields of the configuration or of a stored token; absent addresses are Google's.
+
+    Raises ``ConfigError`` for an address that a token may not be sent to.
+    """
+    token_uri = check_endpoint(fields.get("token_uri") or TOKEN_URI, "token_uri")
+    # Google's file does not name the address: it lies beside that for tokens.
+    revocation = fields.get("revocation_uri") or urljoin(token_uri, "revoke")
+    return Client(
+        client_id=str(fields.get("client_id", "")),
+        client_secret=secret,
+        auth_uri=check_endpoint(fields.get("auth_uri") or AUTH_URI, "auth_uri"),
+        token_uri=token_uri,
+        revocation_uri=check_endpoint(revocation, "revocation_uri"),
+    )
+
+
+def read_client(path: Path) -> Client:
+    """The client in a file as Google's console gives it out.
+
+    Raises ``ConfigError`` for anything but a whole file of a *Desktop app*, each kind of mistake by its name.
+    """
+    content = _object(path)
+    fields = content.get("installed")
+    if not isinstance(fields, dict):
+        raise _other_kind(path, content)
+    for name in ("client_id", "auth_uri", "token_uri"):
+        if not isinstance(fields.get(name), str) or not fields[name]:
+            raise _wrong(
+                _("The client file {path} has no {name}.").format(path=path, name=name), "client-incomplete"
+            )
+    secret = fields.get("client_secret", "")
+    if not isinstance(secret, str) or not isinstance(fields.get("revocation_uri", ""), str):
+        raise _wrong(_("The client file {path} has a wrong value.").format(path=path), "client-incomplete")
+    if "REPLACE-ME" in fields["client_id"] + secret:
+        raise _wrong(
+            _("The client file {path} is the example: its values are not filled in.").format(path=path),
+            "client-example",
+        )
+    return client_from(fields, Secret(secret))
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_SIZE + 1)
+    except FileNotFoundError as error:
+        raise _wrong(_("There is no client file {path}.").format(path=path), "client-missing") from error
+    except OSError as error:
+        raise _wrong(
+            _("The client file {path} cannot be read: {reason}.").format(
+                path=path, reason=error.strerror or type(error).__name__
+            ),
+            "client-unreadable",
+        ) from error
+    try:
+        content = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        # Without the cause: its text shows a part of the file, and that could be the secret.
+        raise _wrong(
+            _("The client file {path} is no whole JSON file: it is cut off, or another kind of file.").format(
+                path=path
+            ),
+            "client-truncated",
+        ) from None
+    return content if isinstance(content, dict) else {}
+
+
+def _other_kind(path: Path, content: Mapping[str, Any]) -> ConfigError:
+    if "web" in content:
+        return _wrong(
+            _(
+                "The client in {path} is of the type Web application, which has no login on a computer."
+            ).format(path=path),
+            "client-web",
+        )
+    if content.get("type") == "service_account":
+        return _wrong(
+            _(
+                "The file {path} is the key of a service account: it stands for a program, not for a person "
+                "who consents."
+            ).format(path=path),
+            "client-service-account",
+        )
+    if content.get("type") == "authorized_user" or "refresh_token" in content:
+        return _wrong(
+            _("The file {path} holds somebody's token, not a client.").format(path=path), "client-token-file"
+        )
+    return _wrong(_("The file {path} is no client file of Google's.").format(path=path), "client-unknown")
+
+
+def _wrong(message: str, code: str) -> ConfigError:
+    return ConfigError(
+        message,
+        code=code,
+        hint=_(
+            "Make a client of the type Desktop app and download its JSON: {console}\n"
+            "Then: oauth-mailer login ADDRESS --client-secrets FILE"
+        ).format(console=CONSOLE),
+    )

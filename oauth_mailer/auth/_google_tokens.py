@@ -1,0 +1,143 @@
+"""What is kept of a consent, and under which name.
+
+A consent is kept by account, client and scope, so that no account ever sends with another's. One entry of a
+store holds only what must be secret: the refresh token and the client's secret, as one line of JSON, which a
+keyring of Windows has room for. The access token has an entry of its own and can be had again at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from ..accounts import Account
+from ..errors import LoginRequired
+from ..i18n import _
+from ..stores import Secret, Slot
+from ._google_client import Client, client_from
+
+__all__ = ["SEND", "Access", "Consent", "access_slot", "consent_slot", "scopes_of"]
+
+SEND = "https://www.googleapis.com/auth/gmail.send"
+"""May send, and nothing else: it reads no mail, and not even the name of its own account."""
+
+EARLY = 225.0
+"""Seconds before its end from which a token is renewed: google-auth's own measure."""
+
+
+def scopes_of(account: Account) -> tuple[str, ...]:
+    """What this account asks for."""
+    return account.scopes or (SEND,)
+
+
+def consent_slot(account: Account) -> Slot:
+    """Where the refresh token rests."""
+    return Slot(account.address, f"google-{_fingerprint(account)}")
+
+
+def access_slot(account: Account) -> Slot:
+    """Where the access token rests meanwhile."""
+    return Slot(account.address, f"google-access-{_fingerprint(account)}", cached=True)
+
+
+def _fingerprint(account: Account) -> str:
+    # The names themselves have characters that some stores' names of entries cannot have.
+    names = " ".join((account.client.get("client_id", ""), *sorted(scopes_of(account))))
+    return sha256(names.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """A refresh token and the client it belongs to."""
+
+    client: Client
+    refresh_token: Secret
+
+    def line(self) -> Secret:
+        """As it is kept."""
+        kept = {
+            "client_secret": self.client.client_secret.reveal(),
+            "refresh_token": self.refresh_token.reveal(),
+        }
+        return Secret(json.dumps({name: text for name, text in kept.items() if text}, separators=(",", ":")))
+
+    @classmethod
+    def read(cls, account: Account, line: Secret) -> Consent:
+        """What is kept for this account, or what somebody handed in: google-auth's own JSON will do.
+
+        Raises ``LoginRequired`` for anything else, ``ConfigError`` for addresses no token may be sent to.
+        """
+        try:
+            fields: Any = json.loads(line.reveal())
+        except (ValueError, RecursionError):
+            fields = None  # without the cause: its text is the secret
+        token = fields.get("refresh_token") if isinstance(fields, dict) else None
+        secret = fields.get("client_secret", "") if isinstance(fields, dict) else None
+        if not isinstance(token, str) or not token or not isinstance(secret, str):
+            raise LoginRequired(
+                _("What the store has for {address} is no consent of Google's.").format(
+                    address=account.address
+                ),
+                code="secret-form",
+                hint=_(
+                    'Its form: {{"client_id": "…", "client_secret": "…", "refresh_token": "…"}} on one line. '
+                    "Or run: oauth-mailer login {address}"
+                ).format(address=account.address),
+            )
+        # The configuration's word counts before that of the entry.
+        client = client_from({**_texts(fields), **account.client}, Secret(secret))
+        if not client.client_id or fields.get("client_id", client.client_id) != client.client_id:
+            raise LoginRequired(
+                _("What the store has for {address} does not belong to the client of this account.").format(
+                    address=account.address
+                ),
+                code="client-differs",
+                hint=_("Run: oauth-mailer login {address} --client-secrets FILE").format(
+                    address=account.address
+                ),
+            )
+        return cls(client, Secret(token))
+
+
+def _texts(fields: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if isinstance(value, str)}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An access token, and from when to when it is good (seconds since 1970)."""
+
+    token: Secret
+    since: float
+    until: float
+
+    @classmethod
+    def of(cls, token: str, lifetime: float) -> Access:
+        """A token that came just now and is good for so many seconds."""
+        now = time.time()
+        return cls(Secret(token), now, now + lifetime)
+
+    @classmethod
+    def read(cls, line: Secret | None) -> Access | None:
+        """What is kept, or None where it is nothing usable."""
+        try:
+            fields = json.loads(line.reveal()) if line else {}
+            access = cls(Secret(fields["token"]), float(fields["since"]), float(fields["until"]))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+        return access if access.good() else None
+
+    def line(self) -> Secret:
+        """As it is kept."""
+        return Secret(
+            json.dumps({"token": self.token.reveal(), "since": int(self.since), "until": int(self.until)})
+        )
+
+    def good(self) -> bool:
+        """Whether it can be shown to the server now. One from the future: the clock was set back since."""
+        now = time.time()
+        early = min(EARLY, (self.until - self.since) / 4)
+        return bool(self.token) and self.since - 1.0 <= now < self.until - early

@@ -1,0 +1,217 @@
+"""A bearer token for Google, refreshed when it is due: one refresh across threads and processes.
+
+The consent itself (a person in a browser) is ``logins.consent``; here it is used, and revoked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from .. import private_file
+from ..accounts import Account, Accounts
+from ..errors import ConfigError, LoginRequired, MailerError, StoreError, TransientError
+from ..i18n import _
+from ..stores import Secret, TokenStore
+from ._google_client import Client, client_from, read_client
+from ._google_consent import IDENTITY, ConsentRequest
+from ._google_endpoint import Endpoint, said
+from ._google_refresh import refreshed
+from ._google_tokens import Access, Consent, access_slot, consent_slot, scopes_of
+
+__all__ = [
+    "IDENTITY",
+    "Access",
+    "Client",
+    "Consent",
+    "ConsentRequest",
+    "GoogleCredential",
+    "client_from",
+    "consent_slot",
+    "forget",
+    "keep",
+    "read_client",
+    "revoke",
+    "scopes_of",
+]
+
+LOCK_TIMEOUT = 120.0
+"""Seconds to wait for another process that refreshes: longer than its own time-outs."""
+
+_log = logging.getLogger(__name__)
+
+
+def open(account: Account, store: TokenStore, home: Path) -> GoogleCredential:  # noqa: A001
+    """The credential of an account with ``auth = "google"``."""
+    return GoogleCredential(account, store, home)
+
+
+class GoogleCredential:
+    """An access token of one account; may be used from several threads at once."""
+
+    form: Literal["password", "bearer"] = "bearer"
+
+    def __init__(self, account: Account, store: TokenStore, home: Path) -> None:
+        self._account = account
+        self._store = store
+        self._home = home
+        self._lock = threading.Lock()
+        self._access: Access | None = None
+        self._successor: Consent | None = None  # where the store cannot be written
+
+    def get(self) -> Secret:
+        """The token; see ``Credential.get``."""
+        return self._usable(refused=None)
+
+    def renew(self, refused: Secret) -> Secret:
+        """Another token than the one that the server refused; see ``Credential.renew``."""
+        return self._usable(refused)
+
+    def _usable(self, refused: Secret | None) -> Secret:
+        with self._lock:
+            if not _fits(self._access, refused):
+                self._access = self._kept(refused)
+            if self._access is None:
+                with _alone(self._account, self._store, self._home):
+                    # Another process may have refreshed while this one waited.
+                    self._access = self._kept(refused) or self._refreshed()
+            return self._access.token
+
+    def _kept(self, refused: Secret | None) -> Access | None:
+        try:
+            access = Access.read(self._store.get(access_slot(self._account)))
+        except StoreError as error:
+            # It can be had again; whether the store works at all is seen when the consent is read.
+            _log.debug("%s: no access token from the store (%s)", self._account.address, error.code)
+            return None
+        return access if _fits(access, refused) else None
+
+    def _refreshed(self) -> Access:
+        account = self._account
+        consent = self._successor or self._read()
+        try:
+            access, successor = refreshed(account, consent)
+        except LoginRequired:
+            self._mark(required=True)
+            raise
+        if successor != consent.refresh_token:
+            # The old one may be worth nothing from now on: the new one is kept before anything else is done.
+            self._succeeded(Consent(consent.client, successor))
+        _keep_access(account, self._store, access)
+        self._mark(required=False)
+        _log.info("%s: the access token was renewed", account.address)
+        return access
+
+    def _read(self) -> Consent:
+        account = self._account
+        if not (line := self._store.get(consent_slot(account))):
+            raise LoginRequired(
+                _("The store {store} has no consent for {address}.").format(
+                    store=self._store.kind, address=account.address
+                ),
+                code="secret-missing",
+                hint=_("Run: oauth-mailer login {address}").format(address=account.address),
+            )
+        return Consent.read(account, line)
+
+    def _succeeded(self, consent: Consent) -> None:
+        if self._store.writable:
+            self._store.set(consent_slot(self._account), consent.line())
+            return
+        self._successor = consent
+        _log.warning(
+            "%s: its refresh token was replaced; the store %s cannot keep the new one beyond this process",
+            self._account.address,
+            self._store.kind,
+        )
+
+    def _mark(self, *, required: bool) -> None:
+        """Note in the configuration that a login is needed, or no longer: for whoever lists the accounts."""
+        with suppress(ConfigError):  # a configuration that cannot be written must not keep a mail back
+            accounts = Accounts(self._home)
+            if self._account.address in accounts:
+                known = accounts.get(self._account.address)
+                if known.login_required != required and known.client == self._account.client:
+                    accounts.note_login_required(known.address, required=required)
+
+
+def keep(account: Account, store: TokenStore, home: Path, consent: Consent, access: Access) -> None:
+    """Keep a new consent in place of an older one. Raises ``StoreError``; the old one is then still there."""
+    with _alone(account, store, home):  # a refresh under way must not put the old consent's successor over it
+        store.set(consent_slot(account), consent.line())
+        _keep_access(account, store, access)
+
+
+def forget(account: Account, store: TokenStore) -> None:
+    """Delete what is kept of this account's consent. Raises ``StoreError``."""
+    if store.writable:
+        with suppress(StoreError):  # it ends by itself, and without the consent there is no other
+            store.delete(access_slot(account))
+        store.delete(consent_slot(account))
+
+
+def revoke(account: Account, store: TokenStore) -> bool:
+    """Revoke the consent at Google; False where there is none. It stays in the store.
+
+    One that Google does not know any more counts as revoked (RFC 7009 §2.2). Raises ``StoreError`` where it
+    cannot be read, and another ``MailerError`` where Google could not be asked or refused.
+    """
+    if not (line := store.get(consent_slot(account))):
+        return False
+    consent = Consent.read(account, line)
+    from urllib.parse import urlencode
+
+    answer = Endpoint(ca_file=account.ca_file).post(
+        consent.client.revocation_uri, urlencode({"token": consent.refresh_token.reveal()})
+    )
+    if answer.status != 200 and not said(answer).startswith("invalid_token"):
+        raise MailerError(
+            _("Google refused to revoke the consent (status {status}).").format(status=answer.status),
+            code="revocation-refused",
+            text=said(answer),
+        )
+    return True
+
+
+def _fits(access: Access | None, refused: Secret | None) -> bool:
+    return access is not None and access.good() and access.token != refused
+
+
+def _keep_access(account: Account, store: TokenStore, access: Access) -> None:
+    if not store.writable:
+        return
+    try:
+        store.set(access_slot(account), access.line())
+    except StoreError as error:
+        _log.debug("%s: the access token is not kept (%s)", account.address, error.code)
+
+
+@contextmanager
+def _alone(account: Account, store: TokenStore, home: Path) -> Iterator[None]:
+    """Hold the account's lock against other processes, where they could know of a refresh at all."""
+    with ExitStack() as stack:
+        if store.writable:
+            try:
+                path = home / "locks" / consent_slot(account).purpose
+                stack.enter_context(private_file.locked(path, timeout=LOCK_TIMEOUT))
+            except TimeoutError as error:
+                raise TransientError(
+                    _("Another process has been renewing the token of {address} for too long.").format(
+                        address=account.address
+                    ),
+                    code="refresh-busy",
+                    hint=_("Nothing was sent; try again later."),
+                ) from error
+            except OSError as error:
+                raise StoreError(
+                    _("No lock can be had in {folder}: {reason}.").format(
+                        folder=home, reason=error.strerror or error
+                    ),
+                    code="lock",
+                    hint=_("Set OAUTH_MAILER_HOME to a folder that you may write to."),
+                ) from error
+        yield
