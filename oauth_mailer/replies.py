@@ -235,7 +235,7 @@ _GENERAL = (
     Row(r"mail (552|5\d\d 5\.3\.4)", RejectedError, "message-too-large", _TOO_LARGE, _SMALLER),
     Row(r"mail 5", RouteError, "sender-refused", N_("{host} refused the sender: {reply}"), _AS_ITSELF),
     Row(
-        r"rcpt 5\d\d .*relay",
+        r"rcpt 5\d\d .*(?<![\w.@+-])relay(ing)?(?!\w|[.@+-]\w)",  # the word, not a part of an address
         RouteError,
         "relay-denied",
         N_("{host} sends nothing on for this account: {reply}"),

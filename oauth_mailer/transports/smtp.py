@@ -126,12 +126,11 @@ class SmtpTransport:
         session = SmtpSession(
             self._server,
             timeout=self._timeout,
-            context=self._tls,
             rows=self._account.preset.replies,
             address=self._account.address,
             helo=self._helo,
         )
-        session.connect(login=self._needs_login)
+        session.connect(login=self._needs_login, context=self._tls)
         return session
 
     def _logged_in(self, secret: Secret, credential: Credential) -> SmtpSession:

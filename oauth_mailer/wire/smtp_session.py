@@ -47,8 +47,8 @@ class Taken:
 class SmtpSession:
     """One connection. ``timeout``: seconds for connecting, for TLS, for each block sent and for each reply.
 
-    ``context``: gives the TLS settings; ``rows`` and ``address``: see ``replies.decode_reply``; ``helo``: the
-    name to greet with. All methods that talk raise ``SendError`` only; ``step`` says what was under way.
+    ``rows`` and ``address``: see ``replies.decode_reply``; ``helo``: the name to greet with. All methods that
+    talk raise ``SendError`` only; ``step`` says what was under way.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class SmtpSession:
         server: Server,
         *,
         timeout: float,
-        context: Callable[[], ssl.SSLContext],
         rows: str = "",
         address: str = "",
         helo: str = HELO,
@@ -68,23 +67,26 @@ class SmtpSession:
         self.needs_reset = False
         self.opened_at = self.idle_since = time.monotonic()
         self._timeout = timeout
-        self._context = context
         self._rows = rows
         self._address = address
         self._helo = helo
         self._extensions: Mapping[str, str] = {}
         self._channel: Channel | None = None
 
-    def connect(self, *, login: bool) -> None:
-        """Connect, encrypt and greet. ``login``: whether one follows; a server without EHLO takes none."""
+    def connect(self, *, login: bool, context: Callable[[], ssl.SSLContext]) -> None:
+        """Connect, encrypt and greet.
+
+        ``login``: whether one follows; a server without EHLO takes none; ``context``: gives the TLS settings.
+        It is not kept: a pool that nobody holds any more must not be held by its own sessions.
+        """
         with self._talking():
             self._channel = Channel(connect(self.server.host, self.server.port, self._timeout), self._timeout)
             if self.server.security == "tls":
-                self._encrypt()
-            self._greet()
+                self._encrypt(context())
+            self._greet(context)
             self._say_hello(login)
             if self.server.security == "starttls":
-                self._start_tls()
+                self._start_tls(context())
                 self._say_hello(login)
             self.usable = True
 
@@ -185,16 +187,16 @@ class SmtpSession:
         self._open.write(line + b"\r\n")
         return self._open.read_reply()
 
-    def _encrypt(self) -> None:
+    def _encrypt(self, context: ssl.SSLContext) -> None:
         self.step = "tls"
-        self._open.encrypt(self._context(), ascii_host(self.server.host))
+        self._open.encrypt(context, ascii_host(self.server.host))
 
-    def _greet(self) -> None:
+    def _greet(self, context: Callable[[], ssl.SSLContext]) -> None:
         self.step = "connect"
         patience = min(5.0, self._timeout / 3)
         # A port for TLS waits for the client to speak first, so both would wait until the time is up.
         silent = not self._open.encrypted and not self._open.wait(patience)
-        if silent and speaks_tls(self.server, patience, self._context()):
+        if silent and speaks_tls(self.server, patience, context()):
             raise tls_from_the_start(self.server)
         reply = self._open.read_reply()
         if not reply.positive:
@@ -210,7 +212,7 @@ class SmtpSession:
         if not reply.positive:
             raise self._refusal("ehlo", reply)
 
-    def _start_tls(self) -> None:
+    def _start_tls(self, context: ssl.SSLContext) -> None:
         if "STARTTLS" not in self._extensions:
             raise RouteError(
                 _("{host} offers no encryption on port {port}; nothing was sent.").format(
@@ -222,4 +224,4 @@ class SmtpSession:
         reply = self._ask("starttls", b"STARTTLS")
         if not reply.positive:
             raise self._refusal("starttls", reply)
-        self._encrypt()
+        self._encrypt(context)

@@ -51,8 +51,9 @@ class Transaction:
         replies = self._exchange(commands, batch_size)
         data = replies[-1] if len(replies) == len(commands) else None
         in_data = data is not None and 300 <= data.code < 400
-        # If DATA was taken, the only ways on are the message and the end of the connection (RFC 2920 §3.1).
-        self.in_step = not in_data
+        # If DATA was taken, the only ways on are the message and the end of the connection (RFC 2920 §3.1);
+        # after an answer that DATA cannot have, nobody knows what the server takes the next octets for.
+        self.in_step = data is None or data.code >= 400
         if not replies[0].positive:
             raise self._refusal("mail", replies[0])
         answers = dict(zip(recipients, replies[1:], strict=False))
