@@ -44,13 +44,11 @@ class ConsentRequest:
         self._account = account
         self._client = client
         self._protocol = WebApplicationClient(client.client_id)
-        session = OAuth2Session(
-            client=self._protocol, scope=list(scopes_of(account)), redirect_uri=redirect_uri
-        )
+        session = OAuth2Session(client=self._protocol, scope=list(scopes_of(account)))
         # oauthlib knows https only. Plain http is allowed on this very machine, and put back below.
         asked_at = urlsplit(client.auth_uri)._replace(scheme="https").geturl()
         config = {"auth_uri": asked_at, "token_uri": client.token_uri, "client_id": client.client_id}
-        self._flow = Flow(session, "installed", {"installed": config})
+        self._flow = Flow(session, "installed", {"installed": config}, redirect_uri=redirect_uri)
         self._flow.code_verifier = secrets.token_urlsafe(64)
         self._redirect_uri = redirect_uri
         self._state = state

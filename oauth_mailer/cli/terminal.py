@@ -14,7 +14,7 @@ from ..i18n import _
 from ..stores import Secret
 from .output import Output, is_terminal
 
-__all__ = ["Refusing", "Terminal", "open_prompt"]
+__all__ = ["Refusing", "Terminal", "has_browser", "open_prompt"]
 
 _BROWSER_STARTS = 5.0
 """Seconds after which a browser program that has not ended is taken to be open."""
@@ -53,7 +53,7 @@ class Refusing:
 
     def open_browser(self, url: str) -> bool:
         """As in ``Prompt``."""
-        return self._browser and _has_browser() and _open_browser(url)
+        return self._browser and has_browser() and _open_browser(url)
 
 
 class Terminal(Refusing):
@@ -111,7 +111,7 @@ def _no_answer() -> LoginRequired:
     return LoginRequired(_("There was no answer."), code="no-answer", hint=_("Start the login again."))
 
 
-def _has_browser() -> bool:
+def has_browser() -> bool:
     """Whether a browser opened here is seen by a person: not on a server, and not in the terminal itself."""
     if os.environ.get("BROWSER"):
         return True

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import email.message
+import email.policy
 import json
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import logins
-from ..accounts import Account, Accounts
+from ..accounts import Accounts
 from ..i18n import _
 from ..mailer import Mailer, open_mailer
 from ..message import Attachment, Envelope, Message
 from ..mime import Content
+from ..routes import Receipt
 from ..stores import Secret, StoreOptions, open_store
 from ..transports import Acceptance, Transport
 from .exits import Fault
 from .output import Output
-from .terminal import Refusing
+from .terminal import Refusing, has_browser
 from .walker import follow_consent
 
 if TYPE_CHECKING:
@@ -34,8 +38,8 @@ _PERSON, _PROGRAM = 180.0, 30.0
 class Tour:
     """Logs in, sends and logs out, by the very code of real sending, and tells of each step.
 
-    ``folder``: where the configuration is written; ``store``: the kind of token store; ``browser``: whether one
-    may be opened.
+    ``folder``: where the configuration is written; ``store``: the kind of token store; ``browser``: whether
+    one may be opened.
     """
 
     def __init__(self, sandbox: Sandbox, folder: Path, output: Output, *, store: str, browser: bool) -> None:
@@ -48,7 +52,7 @@ class Tour:
         self._step = 0
 
     def walk(self) -> list[dict[str, Any]]:
-        """Every step; what was received. Raises ``MailerError``, also for a message that arrived otherwise."""
+        """Every step; what was received. Raises ``MailerError``, also for a message that arrived changed."""
         self._title(_("Log in to {address} by consent").format(address=_GMAIL))
         self._log_in_by_consent()
         self._title(_("Log in to {address} by authorization code").format(address=_QQ))
@@ -71,17 +75,27 @@ class Tour:
             _GMAIL,
             prompt=self._guide,
             client_secrets=client,
-            timeout=_PERSON if self._guide.has_browser else _PROGRAM,
+            timeout=_PERSON if self._guide.seen_by_a_person else _PROGRAM,
             home=self._folder,
             store=self._store,
         )
-        self._done(_("The token is in the store {store}; it may send mail and nothing else.").format(store=self._store.kind))
+        self._guide.finish()
+        self._done(
+            _("The token is in the store {store}; it may send mail and nothing else.").format(
+                store=self._store.kind
+            )
+        )
 
     def _log_in_by_code(self) -> None:
         server = self._sandbox.smtp
         self._command(f"login {_QQ} --host {server.host} --smtp-port {server.port} --ca-file ca.pem")
         account = logins.account_for(
-            _QQ, host=server.host, port=server.port, security="tls", ca_file=str(server.ca_file), home=self._folder
+            _QQ,
+            host=server.host,
+            port=server.port,
+            security="tls",
+            ca_file=str(server.ca_file),
+            home=self._folder,
         )
         logins.login(account, prompt=self._guide, home=self._folder, store=self._store)
         self._done(_("The server accepted the code, by one login inside verified TLS."))
@@ -94,7 +108,7 @@ class Tour:
             subject="It works. 你好，世界",
             text="This went through the real code.\n这是一封测试邮件。\n",
             html="<p>This went through the <b>real</b> code.</p><p>这是一封测试邮件。</p>",
-            attachments=[Attachment("all green\n".encode(), filename="报告.txt")],
+            attachments=[Attachment(b"all green\n", filename="报告.txt")],
         )
         self._command(f"send --from {address} --to ann@example.com --cc ... --bcc ... --attach 报告.txt")
         with open_mailer(address, home=self._folder, store=self._store) as opened:
@@ -102,7 +116,32 @@ class Tour:
             witness = Witness(route.transport)
             receipt = Mailer(replace(route, transport=witness)).send(message)
         self._done(str(receipt))
-        return self._compare(receipt.remote_id, witness)
+        return self._compare(receipt, witness)
+
+    def _compare(self, receipt: Receipt, witness: Witness) -> dict[str, Any]:
+        """Show what the other side has, which is what was handed over, octet for octet."""
+        received = next((one for one in self._sandbox.messages if one.id in receipt.remote_id), None)
+        if received is None or received.delivered != witness.handed:
+            raise Fault(
+                _("The message did not arrive as it was sent."),
+                code="try-differs",
+                hint=_("Run it again with --keep and --verbose, and report what it shows."),
+            )
+        path = self._folder / f"{received.route}.eml"
+        path.write_bytes(received.delivered)
+        message = email.message_from_bytes(received.delivered, policy=email.policy.default)
+        self._output.say("     " + _("As it was received, octet for octet what was sent:"))
+        for line in _shown(message, received.recipients):
+            self._output.say(f"     │ {line}")
+        return {
+            "route": received.route,
+            "account": received.account,
+            "message_id": receipt.message_id,
+            "remote_id": receipt.remote_id,
+            "recipients": list(received.recipients),
+            "subject": message["Subject"],
+            "size": len(received.delivered),
+        }
 
     def _title(self, text: str) -> None:
         self._step += 1
@@ -135,11 +174,14 @@ class Witness:
 
 
 class Guide(Refusing):
-    """A prompt that answers by itself: it types the stand-in's code, and follows the page if there is no browser."""
+    """A prompt that answers by itself: types the stand-in's code, and follows the page without a browser."""
 
     def __init__(self, output: Output, code: str, *, browser: bool) -> None:
         super().__init__(output, browser=browser)
         self._code = code
+        self._url = ""
+        self._follower: threading.Thread | None = None
+        self.seen_by_a_person = browser and has_browser()
 
     def say(self, text: str) -> None:
         """As in ``Prompt``."""
@@ -153,16 +195,41 @@ class Guide(Refusing):
 
     def open_browser(self, url: str) -> bool:
         """As in ``Prompt``."""
-        if super().open_browser(url):
-            self.say(_("Your browser shows the consent page of the stand-in: press Allow."))
-            return True
-        self.say(_("There is no browser here, so the program follows the page itself:"))
-        # The listener answers in this thread's own login: the page has to be followed beside it.
-        threading.Thread(target=self._follow, args=(url,), daemon=True).start()
-        return True
+        self._url = url
+        return self.seen_by_a_person and super().open_browser(url)
 
-    def _follow(self, url: str) -> None:
+    def ask(self, question: str, done: threading.Event) -> str | None:
+        """As in ``Prompt``: asked for the answer of the consent page, it gets it as a browser would."""
+        self.say(_("There is no browser here, so the program follows the page itself:"))
+        # The last page comes only when the login has gone on, which it does from here.
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._follower.start()
+        done.wait(_PROGRAM)
+        return None
+
+    def finish(self) -> None:
+        """Wait for the last page."""
+        if self._follower is not None:
+            self._follower.join(_PROGRAM)
+
+    def _follow(self) -> None:
         try:
-            follow_consent(url, self.say)
+            follow_consent(self._url, self.say)
         except (OSError, ValueError) as error:
             self.say(_("The page could not be followed: {reason}").format(reason=error))
+
+
+def _shown(message: email.message.EmailMessage, recipients: Sequence[str]) -> Iterator[str]:
+    for name in ("From", "To", "Cc", "Subject", "Date", "Message-ID"):
+        yield f"{name}: {message[name]}"
+    yield _("(to, by the envelope: {recipients})").format(recipients=", ".join(recipients))
+    for part in message.walk():
+        if part.is_multipart():
+            continue
+        content = part.get_content()
+        if file_name := part.get_filename():
+            yield _("[attachment {name}, {size} octets]").format(name=file_name, size=len(content))
+        elif part.get_content_type() == "text/plain":
+            yield from ("", *content.splitlines(), "")
+        else:
+            yield f"[{part.get_content_type()}]"

@@ -1,7 +1,7 @@
 """``oauth-mailer try``: the whole main job on this machine, with no account anywhere.
 
-The local stand-in takes the place of Google and of QQ; consent, token keeping, composing and both transports are
-those of real sending.
+The local stand-in takes the place of Google and of QQ; consent, token keeping, composing and both transports
+are those of real sending.
 """
 
 from __future__ import annotations
@@ -12,16 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
 from ..i18n import _
 from .arguments import Parser
 from .exits import OK
 from .output import Output
-
-if TYPE_CHECKING:
-    from ..sandbox import Sandbox
 
 __all__ = ["parser", "run", "summary"]
 
@@ -38,10 +33,10 @@ def parser() -> Parser:
     made = Parser(
         "try",
         summary=_(
-            "Starts a local stand-in for Google and for a QQ-like server, logs in to both with the real login "
-            "(your browser opens; without one the program follows the consent page itself), sends one message "
-            "by the Gmail API and one by SMTP, shows both as received, logs out and stops. Nothing leaves this "
-            "machine, and your accounts are not touched."
+            "Starts a local stand-in for Google and for a QQ-like server, logs in to both with the real "
+            "login (your browser opens; without one the program follows the consent page itself), sends one "
+            "message by the Gmail API and one by SMTP, shows both as received, logs out and stops. Nothing "
+            "leaves this machine, and your accounts are not touched."
         ),
         examples=("oauth-mailer try", "oauth-mailer try --no-browser --keep"),
     )
@@ -65,7 +60,7 @@ def parser() -> Parser:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Walk through it all; returns the exit code. Raises ``MailerError``."""
-    sandbox_class = _sandbox_class()
+    from ..sandbox import Sandbox  # says by itself which extra is missing
     from .tour import Tour
 
     with ExitStack() as stack:
@@ -74,8 +69,10 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             output.say(_("The folder kept: {folder}").format(folder=folder))
         else:
             stack.callback(_remove, folder)
-        output.say(_("Nothing leaves this machine: a stand-in on 127.0.0.1 plays Google and QQ."), style="bold")
-        sandbox = stack.enter_context(sandbox_class())
+        output.say(
+            _("Nothing leaves this machine: a stand-in on 127.0.0.1 plays Google and QQ."), style="bold"
+        )
+        sandbox = stack.enter_context(Sandbox())
         stack.enter_context(_environment(OAUTH_MAILER_GMAIL_ENDPOINT=sandbox.gmail_endpoint))
         tour = Tour(sandbox, folder, output, store=arguments.store, browser=not arguments.no_browser)
         shown = tour.walk()
@@ -84,20 +81,6 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     output.say(_("All of it works on this machine: consent, token, Gmail API, SMTP."), style="green")
     output.say(_("Next, with your own: oauth-mailer login --help"))
     return OK
-
-
-def _sandbox_class() -> type[Sandbox]:
-    try:
-        from ..sandbox import Sandbox
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("oauth_mailer"):
-            raise
-        raise ConfigError(
-            _("The local stand-in needs the package {name}, which is not installed.").format(name=error.name),
-            code="extra-missing",
-            hint=_("Run: python -m pip install 'oauth-mailer[sandbox]' (from a clone: '.[sandbox]')"),
-        ) from error
-    return Sandbox
 
 
 @contextmanager
