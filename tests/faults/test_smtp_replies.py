@@ -56,7 +56,7 @@ gmail-smtp auth     login login-refused           -  535-5.7.8 Password not acce
 gmail-smtp auth     later login-limit          3600  454 4.7.0 Too many login attempts
 gmail-smtp mail     later daily-limit         86400  550 5.4.5 Daily user sending limit exceeded.
 gmail-smtp rcpt     later rate-limit            600  421 4.7.28 Unusual rate of unsolicited mail.
-gmail-smtp dot      never attachment-refused      -  552-5.7.0 This was blocked because its\r\n552 5.7.0 content
+gmail-smtp dot      never attachment-refused      -  552-5.7.0 Blocked for its\r\n552 5.7.0 content
 # Any other server
 custom     greeting route server-refuses          -  554 5.7.1 listed
 custom     ehlo     route ehlo-refused            -  550 5.7.1 give your name
