@@ -9,19 +9,25 @@ import threading
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from oauth_mailer.account import Account
+from oauth_mailer import Message, RawMessage, open_mailer
+from oauth_mailer.account import Account, secret_variable
+from oauth_mailer.accounts import Accounts
+from oauth_mailer.address import Address
 from oauth_mailer.errors import (
     LoginRequired,
     MailerError,
+    MessageError,
     OutcomeUnknown,
     RejectedError,
     RouteError,
     SendError,
     TransientError,
 )
+from oauth_mailer.mime import render
 from oauth_mailer.providers import Server
 from oauth_mailer.transports.smtp import SmtpTransport
 from oauth_mailer.wire.smtp_channel import GarbledReply, PeerClosed
@@ -60,6 +66,69 @@ def refused(server: SmtpScript, kind: type[MailerError], code: str = "", **how: 
     assert str(error).isprintable()
     assert isinstance(error, SendError)
     return error
+
+
+# 13, 14. Before anything is connected
+
+
+def account_at(server: SmtpScript, home: Path, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> Account:
+    """An account at this server in the configuration, its code in the environment."""
+    account = server.account(**{"store": "environment"} | fields)
+    Accounts(home).add(account)
+    monkeypatch.setenv(secret_variable(account.address), CODE)
+    return account
+
+
+@pytest.mark.parametrize(("address", "provider"), [("me@qq.com", "qq"), ("me@163.com", "163")])
+def test_a_message_from_another_address_never_reaches_a_provider_that_refuses_it(
+    address: str, provider: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eml = b"From: you@example.com\r\nTo: ann@example.com\r\nSubject: Hi\r\n\r\nHello\r\n"
+    with SmtpScript() as server:
+        account_at(server, home, monkeypatch, address=address, provider=provider)
+        with open_mailer(home=home) as mailer:
+            with pytest.raises(RouteError) as caught:
+                mailer.send(RawMessage(eml))
+            assert caught.value.code == "sender-mismatch"
+            assert "you@example.com" in caught.value.hint
+            assert server.connections == 0
+            mailer.send(RawMessage(eml.replace(b"you@example.com", address.encode())))
+    assert len(server.accepted) == 1
+
+
+def test_more_recipients_than_the_provider_takes_are_refused_with_the_way_to_split(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [f"user{number}@example.com" for number in range(101)]
+    with SmtpScript() as server:
+        account_at(server, home, monkeypatch, address="me@gmail.com", provider="gmail-smtp")
+        with open_mailer(home=home) as mailer:
+            with pytest.raises(MessageError) as caught:
+                mailer.send(Message(to=people[:50], bcc=people[50:], text="Hello"))
+            assert caught.value.code == "too-many-recipients"
+            assert "at most 100" in caught.value.hint
+            assert server.connections == 0
+            mailer.send(Message(to=people[:50], bcc=people[50:100], text="Hello"))
+    assert len(server.accepted[0].recipients) == 100
+
+
+def test_the_servers_limit_counts_the_octets_as_they_are_sent(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = {"id": "<a@qq.com>", "date": datetime(2024, 1, 1, tzinfo=UTC), "to": "ann@example.com"}
+    letter = Message(**fixed, text=".\n" * 1000)  # type: ignore[arg-type]
+    size = render(letter, Address("me@qq.com"))[1].size
+    for limit, passes in ((size, True), (size - 1, False)):
+        with SmtpScript(extensions=[f"SIZE {limit}", "AUTH PLAIN"]) as server:
+            account_at(server, home, monkeypatch, provider="qq")
+            with open_mailer(home=home) as mailer:
+                if passes:
+                    mailer.send(letter)
+                else:
+                    with pytest.raises(RejectedError, match=f"{size} octets.*at most {limit}"):
+                        mailer.send(letter)
+        assert [len(mail.data) for mail in server.accepted] == [size] * passes
+        assert len(server.said("MAIL")) == passes
 
 
 # 15. Certificates
