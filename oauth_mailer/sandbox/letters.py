@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email import policy
-from email.errors import ObsoleteHeaderDefect
+from email.errors import NonASCIILocalPartDefect, ObsoleteHeaderDefect
 from email.message import Message
 from email.parser import HeaderParser
 from typing import Any
@@ -30,6 +30,8 @@ _ONCE = (
     "Date",
 )
 """The fields that may occur once only (RFC 5322, 3.6)."""
+
+_ALLOWED = (ObsoleteHeaderDefect, NonASCIILocalPartDefect)  # RFC 5322, 4; RFC 6532
 
 
 class LetterError(ValueError):
@@ -60,7 +62,7 @@ class Letter:
     def _addresses(self, name: str) -> Iterator[str]:
         try:
             for field in self._head.get_all(name, []):
-                if any(not isinstance(one, ObsoleteHeaderDefect) for one in field.defects):
+                if any(not isinstance(one, _ALLOWED) for one in field.defects):
                     raise LetterError(f"Invalid {name} header")
                 for address in field.addresses:
                     if not address.username or not address.domain:

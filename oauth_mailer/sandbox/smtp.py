@@ -31,6 +31,7 @@ MOST_OCTETS = 73_400_320
 
 _LOG = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
+_LONGEST_LINE = 998  # octets without its end, RFC 5321, 4.5.3.1.6
 _NOT_A_LINE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 
 
@@ -217,6 +218,8 @@ def _problem(data: bytes, login: str) -> str:
     if _NOT_A_LINE.search(data):
         # Others end a message there: the door of SMTP smuggling.
         return "550 5.6.11 Bare CR, bare LF or NUL in the message"
+    if any(len(line) > _LONGEST_LINE for line in data.split(b"\r\n")):
+        return "500 5.6.0 Line too long"  # aiosmtpd allows a few octets more
     try:
         letter = Letter(data)
         senders = letter.addresses("From")
