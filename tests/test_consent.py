@@ -42,7 +42,8 @@ def store() -> MemoryStore:
 def log_in(
     sandbox: Sandbox, tmp_path: Path, store: MemoryStore, person: Person | None = None, **words: Any
 ) -> Account:
-    words = {"client_secrets": sandbox.write_client_secrets(tmp_path), "timeout": 60.0} | words
+    words.setdefault("client_secrets", sandbox.write_client_secrets(tmp_path))
+    words.setdefault("timeout", 60.0)
     return oauth_mailer.login(words.pop("address", ME), prompt=person or Person(), store=store, **words)
 
 
