@@ -2,7 +2,8 @@
 
 ``_("English text")`` gives the text in the user's language: ``OAUTH_MAILER_LANG``, else the locale of
 the environment, else (Windows) that of the system. English is the source and needs no catalogue. Values
-are put in afterwards, by name: ``_("No account {address}.").format(address=address)``.
+are put in afterwards, by name: ``_("No account {address}.").format(address=address)``. A text in a row of
+data is marked where it stands, ``N_("English text")``, and translated where it is used, ``_(row.text)``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "_", "language"]
+__all__ = ["LANGUAGES", "N_", "_", "language"]
 
 LANGUAGES = ("en", "zh_CN")
 
@@ -22,6 +23,11 @@ def _(text: str) -> str:
     """The text in the user's language."""
     lang = language()
     return text if lang == "en" or not text else _catalogue(lang)(text)
+
+
+def N_(text: str) -> str:  # noqa: N802 - gettext's name for "translated later"
+    """The text as it is, marked for the catalogue."""
+    return text
 
 
 def language() -> str:

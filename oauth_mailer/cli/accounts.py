@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..i18n import _
 from .arguments import Parser
+from .columns import padded, width
 from .exits import OK
 from .output import Output, printable
 
@@ -85,8 +86,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     cells = [[printable(cell) for cell in line] for line in lines]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    widths = [max(width(line[column]) for line in cells) for column in range(len(cells[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(padded(cell, wide) for cell, wide in zip(line, widths, strict=True)).rstrip()
         for line in cells
     )

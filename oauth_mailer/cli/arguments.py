@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..i18n import _
+from ..i18n import N_, _
+from .columns import wrapped
 from .exits import UsageError
 
 __all__ = ["Parser", "nearest"]
@@ -21,6 +23,30 @@ _SECRETS = (
     "--secret",
     "--token",
     "--passphrase",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """Something that argparse says in English only, and our words for it; what was typed is left out."""
+
+    pattern: str
+    text: str
+
+
+_FINDINGS = (
+    _Finding(r"the following arguments are required: (?P<name>.+)", N_("{name} is missing")),
+    _Finding(r"argument (?P<name>.+?): expected one argument", N_("{name} needs a value")),
+    _Finding(r"argument (?P<name>.+?): ignored explicit argument", N_("{name} takes no value")),
+    _Finding(r"argument (?P<name>.+?): invalid (int|float) value", N_("{name} takes a number")),
+    _Finding(
+        r"argument (?P<name>.+?): invalid choice: .+ \(choose from (?P<known>.+)\)",
+        N_("{name} takes one of: {known}"),
+    ),
+    _Finding(
+        r"argument (?P<name>.+?): not allowed with argument (?P<other>.+)",
+        N_("{name} does not go with {other}"),
+    ),
 )
 
 
@@ -82,6 +108,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found as our error."""
+        for finding in _FINDINGS:
+            if found := re.match(finding.pattern, message, re.DOTALL):
+                values = {name: value.replace("'", "") for name, value in found.groupdict().items()}
+                message = _(finding.text).format(**values)
+                break
         raise self._usage_error(_("The command line is wrong: {reason}.").format(reason=message))
 
     def _usage_error(self, message: str) -> UsageError:
@@ -100,7 +131,10 @@ class _Formatter(argparse.HelpFormatter):
         super().add_usage(usage, actions, groups, prefix or _("Usage: "))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_on_hyphens=False)  # names to copy stay whole
+        return wrapped(text, width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in wrapped(text, width - len(indent)))
 
 
 class _RefusedSecret(argparse.Action):

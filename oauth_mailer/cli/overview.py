@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from importlib import import_module
 
 from ..i18n import _
 from . import COMMANDS
+from .columns import padded, width, wrapped
 
 __all__ = ["overview"]
 
@@ -63,10 +63,10 @@ def overview() -> str:
 
 
 def _paragraph(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapped(text, _WIDTH))
 
 
 def _columns(rows: Iterable[tuple[str, str]]) -> str:
     rows = list(rows)
-    width = max(len(left) for left, right in rows if right) + 3
-    return "".join(f"\n  {left:{width}}{right}".rstrip() for left, right in rows)
+    cells = max(width(left) for left, right in rows if right) + 3
+    return "".join(f"\n  {padded(left, cells)}{right}".rstrip() for left, right in rows)
