@@ -1,42 +1,47 @@
 """One mailbox, checked on creation (RFC 5321, 5322, 6531; domains by IDNA 2008).
 
-The parser is our own: linear in the length of its input, and strict, because an address that two programs
-read differently sends a message to somebody else.
+Strict, because an address that two programs read differently sends a message to somebody else.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from .address_list import MAX_LENGTH, mailboxes, malformed
 from .errors import MessageError
 from .i18n import _
 
-__all__ = ["Address", "check_text"]
+__all__ = ["Address", "check_text", "quoted", "unique"]
 
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
-_LOCAL = re.compile(rf"[{_ATEXT}\x80-\U0010ffff]+(?:\.[{_ATEXT}\x80-\U0010ffff]+)*")
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\x80-\U0010ffff"
+_LOCAL = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PHRASE = re.compile(rf"[{_ATEXT}]+(?: [{_ATEXT}]+)*")
 # C0 and C1 controls (tab too), the line separators that some programs take for line ends, lone surrogates.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_TOKEN = re.compile(r'[ \t]+|"(?:[^"\\]|\\.)*"|[()<>,:;]|\\.|[^ \t"()<>,:;\\]+', re.S)
-_MAX_LIST = 1 << 22
 
 
-def check_text(text: str, what: str) -> str:
-    """The text, if it may stand in a header; ``what`` names it for the error.
+def check_text(text: str, what: Callable[[], str]) -> str:
+    """The text, if it may stand in a header; ``what`` gives its name for the error.
 
     Raises ``MessageError`` for line breaks, control characters and lone surrogates.
     """
     if not isinstance(text, str):
-        raise TypeError(f"{what} must be a text, not {type(text).__name__}")
+        raise TypeError(f"{what()} must be a text, not {type(text).__name__}")
     if found := _UNFIT.search(text):
+        code = ord(found[0])
+        if 0xD800 <= code <= 0xDFFF:
+            raise MessageError(
+                _("{what} contains half a character (U+{code:04X}).").format(what=what(), code=code),
+                code="lone-surrogate",
+                hint=_("Read it with the right encoding."),
+            )
         raise MessageError(
             _("{what} contains a line break or control character (U+{code:04X}).").format(
-                what=what, code=ord(found[0])
+                what=what(), code=code
             ),
             code="control-character",
             hint=_("Remove it; a header is one line of text."),
@@ -44,27 +49,43 @@ def check_text(text: str, what: str) -> str:
     return text
 
 
+def quoted(text: str) -> str:
+    """The text as a quoted string (RFC 5322 §3.2.4)."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unique(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Each mailbox once, as and where it was first written."""
+    found: dict[str, Address] = {}
+    for address in addresses:
+        found.setdefault(address.key, address)
+    return tuple(found.values())
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """One mailbox: ``Address("ann@example.com", "Ann")``.
 
     ``email``: ``local@domain``; the domain is kept in lower case and ASCII (an A-label for an international
-    one). A local part outside ASCII needs a server with SMTPUTF8. Raises ``MessageError`` for anything else.
+    one). A local part outside ASCII needs a server with SMTPUTF8; a quoted one is refused. ``str()`` of it is
+    read back by ``parse`` as the same. Raises ``MessageError`` for anything else.
     """
 
     email: str
     name: str = ""
 
     def __post_init__(self) -> None:
-        check_text(self.name, _("A display name"))
-        email = check_text(self.email, _("An address")).strip(" ")
-        local, at, domain = email.rpartition("@")
-        if not at or not _LOCAL.fullmatch(local) or len(local.encode()) > 64:
-            raise _malformed(self.email)
-        object.__setattr__(self, "name", self.name.strip(" "))
-        object.__setattr__(self, "email", f"{local}@{_ascii_domain(domain, self.email)}")
-        if len(self.email.encode()) > 254:  # RFC 5321 §4.5.3.1.3, less the angle brackets
-            raise _malformed(self.email)
+        name = check_text(self.name, lambda: _("A display name")).strip(" ")
+        email = check_text(self.email, lambda: _("An address")).strip(" ")
+        local, _at, domain = email.rpartition("@")
+        if not _LOCAL.fullmatch(local) or not (local.isascii() or _is_plain(local)):
+            raise malformed(email)
+        email = f"{local}@{_ascii_domain(domain, email)}"
+        # RFC 5321 §4.5.3.1: 64 octets for the local part, 256 for the path with its angle brackets.
+        if len(local.encode()) > 64 or len(email.encode()) > 254:
+            raise malformed(email)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "email", email)
 
     @property
     def local(self) -> str:
@@ -84,14 +105,15 @@ class Address:
     @property
     def key(self) -> str:
         """The same for two spellings of one mailbox; local parts differ in case on paper only."""
-        return self.email.lower()
+        key = self.email.lower()
+        return key if key.isascii() else unicodedata.normalize("NFC", key)  # as RFC 6532 §3.1 has it
 
     def __str__(self) -> str:
         if not self.name:
             return self.email
-        plain = _PHRASE.fullmatch(self.name) or not self.name.isascii()
-        name = self.name if plain else '"' + re.sub(r'(["\\])', r"\\\1", self.name) + '"'
-        return f"{name} <{self.email}>"
+        # What looks like an encoded word is one to many readers, unless it is quoted.
+        plain = _PHRASE.fullmatch(self.name) and "=?" not in self.name
+        return f"{self.name if plain else quoted(self.name)} <{self.email}>"
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -101,92 +123,28 @@ class Address:
         """
         found = cls.parse_list(text)
         if len(found) != 1:
-            raise _malformed(text)
+            raise malformed(text)
         return found[0]
 
     @classmethod
     def parse_list(cls, text: str) -> tuple[Address, ...]:
         """The mailboxes in a list separated by commas; quoted names, comments, groups (RFC 5322 §3.4).
 
-        Raises ``MessageError`` for anything that could be read in two ways.
+        Groups are dissolved and comments left out. Raises ``MessageError`` for anything that could be read
+        in two ways.
         """
-        if len(text) > _MAX_LIST:
+        check_text(text, lambda: _("An address"))
+        if len(text) > MAX_LENGTH:
             raise MessageError(
                 _("The list of addresses is too long."), code="address-list-too-long", hint=_("Split it.")
             )
-        return tuple(cls(email, name) for name, email in _mailboxes(check_text(text, _("An address"))))
+        return tuple(cls(email, name) for name, email in mailboxes(text))
 
 
-def _mailboxes(text: str) -> Iterator[tuple[str, str]]:
-    """The names and addresses in a list; groups are dissolved, comments left out."""
-    words: list[str] = []
-    in_group = False
-    tokens = _tokens(text)
-    for token in tokens:
-        if token == "<":
-            yield _name(words), _angle(tokens, text)
-            words = []
-            for after in tokens:
-                if after == "," or (after == ";" and in_group):
-                    in_group = in_group and after != ";"
-                    break
-                if after.strip():
-                    raise _malformed(text)
-        elif token in (",", ";"):
-            if token == ";" and not in_group:
-                raise _malformed(text)
-            in_group = in_group and token != ";"
-            if "".join(words).strip():
-                yield "", "".join(words).strip()
-            words = []
-        elif token == ":":
-            if in_group or not "".join(words).strip():
-                raise _malformed(text)
-            in_group, words = True, []
-        elif token in (">", "\\"):
-            raise _malformed(text)
-        else:
-            words.append(token)
-    if in_group:
-        raise _malformed(text)
-    if "".join(words).strip():
-        yield "", "".join(words).strip()
-
-
-def _tokens(text: str) -> Iterator[str]:
-    """Words, quoted words, blanks and separators; comments are read over, nested ones too."""
-    depth = at = 0
-    while at < len(text):
-        found = _TOKEN.match(text, at)
-        if not found:
-            raise _malformed(text)  # a quote without its end
-        at, token = found.end(), found[0]
-        if token == "(":
-            depth += 1
-        elif token == ")":
-            depth -= 1
-            if depth < 0:
-                raise _malformed(text)
-        elif not depth:
-            yield token
-    if depth:
-        raise _malformed(text)
-
-
-def _angle(tokens: Iterator[str], text: str) -> str:
-    parts: list[str] = []
-    for token in tokens:
-        if token == ">":
-            return "".join(parts).strip()
-        if token in ("<", ",", ":", ";"):
-            break
-        parts.append(token)
-    raise _malformed(text)
-
-
-def _name(words: list[str]) -> str:
-    parts = [re.sub(r"\\(.)", r"\1", word[1:-1]) if word[:1] == '"' else word for word in words]
-    return re.sub(" +", " ", "".join(parts).replace("\t", " ")).strip()
+def _is_plain(local: str) -> bool:
+    """Whether a local part outside ASCII has nothing invisible in it, and nothing that is a dot, an @ or a
+    quote to programs that fold widths."""
+    return local.isprintable() and bool(_LOCAL.fullmatch(unicodedata.normalize("NFKC", local)))
 
 
 def _ascii_domain(domain: str, whole: str) -> str:
@@ -198,31 +156,23 @@ def _ascii_domain(domain: str, whole: str) -> str:
                 f"[{'IPv6:' if tagged else ''}{_ip(literal[5:] if tagged else literal, 6 if tagged else 4)}]"
             )
         except ValueError:
-            raise _malformed(whole) from None
-    if not domain.isascii():
+            raise malformed(whole) from None
+    if not domain.isascii() and len(domain) <= 253:
         import idna
 
         try:
             domain = idna.encode(domain, uts46=True).decode("ascii")
         except idna.IDNAError as error:
-            raise _malformed(whole) from error
-    labels = domain.split(".")
-    if len(domain) > 253 or not all(map(_LABEL.fullmatch, labels)):
-        raise _malformed(whole)
+            raise malformed(whole) from error
+    if len(domain) > 253 or not all(map(_LABEL.fullmatch, domain.split("."))):
+        raise malformed(whole)
     return domain.lower()
 
 
 def _ip(text: str, version: int) -> str:
+    import ipaddress
+
     address = ipaddress.ip_address(text)
     if address.version != version or "%" in text:
         raise ValueError(text)
     return str(address)
-
-
-def _malformed(text: str) -> MessageError:
-    shown = text if len(text) <= 80 else text[:77] + "..."
-    return MessageError(
-        _("{text!r} is no mail address, or could be read in two ways.").format(text=shown),
-        code="address-malformed",
-        hint=_('Write it as ann@example.com or "Ann" <ann@example.com>.'),
-    )

@@ -16,7 +16,10 @@ PACKAGE = ROOT / "oauth_mailer"
 
 LAYERS = (
     {"errors", "i18n", "private_file"},
+    {"address_list", "message_id"},
     {"address", "providers", "replies"},
+    {"attachment", "fields"},
+    {"raw_message"},
     {"message", "account"},
     {"mime", "accounts"},
     {"stores"},
@@ -27,7 +30,16 @@ LAYERS = (
     {"mailer"},
     {"cli"},
 )
-SAYING = {"address", "message", "mime"}
+SAYING = {
+    "address",
+    "address_list",
+    "attachment",
+    "fields",
+    "message",
+    "message_id",
+    "mime",
+    "raw_message",
+}
 WHO_SAYS = {"providers", "replies", "account", "accounts", "stores", "wire", "auth"}
 
 

@@ -6,19 +6,19 @@ The writer is our own: it is given checked values, writes each octet once, and n
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from pathlib import Path
 
-from ..address import Address
+from ..address import Address, unique
+from ..fields import form_of
 from ..message import Attachment, Envelope, Message, RawMessage
 from . import headers
-from .bodies import EncodedFile, encoded_base64, encoded_text
-from .content import Content
+from .bodies import EncodedFile, EncodedOctets, encoded_base64, encoded_text
+from .content import Content, Piece
 from .raw import render_raw
 
 __all__ = ["Content", "render"]
 
-_Part = list[bytes | EncodedFile]
-_UNENCODED = frozenset({"in-reply-to", "references", "list-unsubscribe", "list-unsubscribe-post"})
+_SMALL = 65536  # octets that are encoded at once and lie together with what stands around them
 
 
 def render(
@@ -32,30 +32,29 @@ def render(
     Raises ``MessageError`` where an attached file cannot be read any more.
     """
     if isinstance(message, RawMessage):
-        return render_raw(message, sender, on_behalf_of, _unique)
-    named = _unique((*message.to, *message.cc))
-    recipients = _unique((*named, *message.bcc))
+        return render_raw(message, sender, on_behalf_of)
+    named = unique((*message.to, *message.cc))
+    recipients = unique((*named, *message.bcc))
     author = Address(sender.email, message.from_name or sender.name)
     reply_to = message.reply_to or ((on_behalf_of,) if on_behalf_of else ())
     head = _head(message, author, reply_to)
-    part = _body(message)
-    shown = (author, *named, *reply_to)
-    content = Content(_merged([head, *part]), needs_smtputf8=not all(address.is_ascii for address in shown))
+    content = Content(_merged([head, *_body(message)]), needs_smtputf8=not head.isascii())
     return Envelope(author, recipients, named), content
 
 
 def _head(message: Message, author: Address, reply_to: tuple[Address, ...]) -> bytes:
     fields = [headers.addresses("From", [author])]
     for name, mailboxes in (("To", message.to), ("Cc", message.cc), ("Reply-To", reply_to)):
-        if unique := _unique(mailboxes):
-            fields.append(headers.addresses(name, unique))
+        if mailboxes:
+            fields.append(headers.addresses(name, unique(mailboxes)))
     fields.append(headers.unstructured("Subject", message.subject))
     fields.append(headers.tokens("Date", [headers.date(message.date)]))
     fields.append(headers.tokens("Message-ID", [message.id]))
     if message.in_reply_to:
         fields.append(headers.tokens("In-Reply-To", message.in_reply_to))
     # RFC 5322 §3.6.4: the message that is replied to ends the list.
-    if references := dict.fromkeys((*message.references, *message.in_reply_to)):
+    earlier = (one for one in message.references if one not in message.in_reply_to)
+    if references := (*dict.fromkeys(earlier), *message.in_reply_to):
         fields.append(headers.tokens("References", references))
     if uris := message.list_unsubscribe:
         listed = [f"<{uri}>{',' if number < len(uris) else ''}" for number, uri in enumerate(uris, 1)]
@@ -67,56 +66,68 @@ def _head(message: Message, author: Address, reply_to: tuple[Address, ...]) -> b
         fields.append(headers.tokens("X-Priority", ["1" if high else "5"]))
         fields.append(headers.tokens("Importance", [message.priority]))
         fields.append(headers.tokens("Priority", ["urgent" if high else "non-urgent"]))
-    for name, value in message.headers:
-        if name.lower() in _UNENCODED and value.isascii():
-            fields.append(headers.tokens(name, value.split()))
-        else:
-            fields.append(headers.unstructured(name, value))
+    fields.extend(_by_hand(name, value) for name, value in message.headers)
     fields.append(b"MIME-Version: 1.0\r\n")
     return b"".join(fields)
 
 
-def _body(message: Message) -> _Part:
+def _by_hand(name: str, value: str) -> bytes:
+    form = form_of(name)
+    if form == "mailboxes":
+        return headers.addresses(name, Address.parse_list(value))
+    return headers.tokens(name, value.split()) if form == "words" else headers.unstructured(name, value)
+
+
+def _body(message: Message) -> list[Piece]:
     """``mixed`` around ``related`` around ``alternative``, where each is needed (RFC 2046, RFC 2387)."""
     texts = [_text("plain", message.text)] if message.text is not None or message.html is None else []
     if message.html is not None:
         texts.append(_text("html", message.html))
     part = texts[0] if len(texts) == 1 else _multipart("alternative", texts)
-    inline = [one for one in message.attachments if one.content_id and message.html is not None]
+    inline: list[Attachment] = []
+    others: list[Attachment] = []
+    for one in message.attachments:
+        (inline if one.content_id and message.html is not None else others).append(one)
     if inline:
         root = "text/html" if len(texts) == 1 else "multipart/alternative"
         part = _multipart("related", [part, *map(_attachment, inline)], f'; type="{root}"')
-    others = [one for one in message.attachments if one not in inline]
     if others:
         part = _multipart("mixed", [part, *map(_attachment, others)])
     return part
 
 
-def _text(kind: str, text: str | None) -> _Part:
+def _text(kind: str, text: str | None) -> list[Piece]:
     encoding, data = encoded_text(text or "")
-    charset = "us-ascii" if data.isascii() and (text or "").isascii() else "utf-8"
+    charset = "us-ascii" if (text or "").isascii() else "utf-8"
     head = f"Content-Type: text/{kind}; charset={charset}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
     return [head.encode() + data]
 
 
-def _attachment(attachment: Attachment) -> _Part:
+def _attachment(attachment: Attachment) -> list[Piece]:
+    name = attachment.filename
     disposition = "inline" if attachment.content_id else "attachment"
-    head = b"".join(
-        (
-            b"Content-Type: " + headers.parameters(attachment.media_type, [("name", attachment.filename)]),
-            b"Content-Disposition: " + headers.parameters(disposition, [("filename", attachment.filename)]),
-            f"Content-ID: <{attachment.content_id}>\r\n".encode() if attachment.content_id else b"",
-            b"Content-Transfer-Encoding: base64\r\n\r\n",
-        )
-    )
-    content = attachment.content
-    return [head, encoded_base64(content) if isinstance(content, bytes) else EncodedFile.of(content)]
+    fields = [
+        headers.parameters("Content-Type", attachment.media_type, [("name", name)]),
+        headers.parameters("Content-Disposition", disposition, [("filename", name)]),
+        b"Content-Transfer-Encoding: base64\r\n",
+        f"Content-ID: <{attachment.content_id}>\r\n".encode() if attachment.content_id else b"",
+        b"\r\n",
+    ]
+    return [b"".join(fields), _encoded(attachment.content)]
 
 
-def _multipart(kind: str, parts: list[_Part], parameter: str = "") -> _Part:
+def _encoded(content: bytes | Path) -> Piece:
+    if not isinstance(content, bytes):
+        return EncodedFile.of(content)
+    return encoded_base64(content) if len(content) <= _SMALL else EncodedOctets(content)
+
+
+def _multipart(kind: str, parts: list[list[Piece]], parameter: str = "") -> list[Piece]:
     # "=_" stands in no base64 or quoted-printable line, and nobody can guess the rest.
     boundary = f"=_{secrets.token_hex(16)}"
-    result: _Part = [f'Content-Type: multipart/{kind}{parameter};\r\n boundary="{boundary}"\r\n\r\n'.encode()]
+    result: list[Piece] = [
+        f'Content-Type: multipart/{kind}{parameter};\r\n boundary="{boundary}"\r\n\r\n'.encode()
+    ]
     for part in parts:
         result.append(f"--{boundary}\r\n".encode())
         result.extend(part)
@@ -125,18 +136,13 @@ def _multipart(kind: str, parts: list[_Part], parameter: str = "") -> _Part:
     return result
 
 
-def _merged(part: _Part) -> _Part:
+def _merged(part: list[Piece]) -> list[Piece]:
     """What lies together in memory goes out together."""
-    merged: _Part = []
+    merged: list[Piece] = []
     for piece in part:
         last = merged[-1] if merged else None
-        if isinstance(last, bytes) and isinstance(piece, bytes) and len(last) + len(piece) <= 65536:
+        if isinstance(last, bytes) and isinstance(piece, bytes) and len(last) + len(piece) <= 2 * _SMALL:
             merged[-1] = last + piece
         else:
             merged.append(piece)
     return merged
-
-
-def _unique(mailboxes: Iterable[Address]) -> tuple[Address, ...]:
-    """Each mailbox once, as it was first written."""
-    return tuple({mailbox.key: mailbox for mailbox in reversed(tuple(mailboxes))}.values())[::-1]

@@ -2,54 +2,112 @@
 
 from __future__ import annotations
 
+import io
 import os
-import re
+import stat
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 
+from ..attachment import shown
 from ..errors import MessageError
 from ..i18n import _
 
-__all__ = ["EncodedFile", "base64_size", "encoded_base64", "encoded_text"]
+__all__ = ["EncodedFile", "EncodedOctets", "base64_size", "encoded_base64", "encoded_text"]
 
-_LINE = 57
+_OCTETS = 57
 """Octets that make a line of 76 in base64 (RFC 2045 §6.8)."""
 
-_BLOCK = _LINE * 1149
-_LINE_END = re.compile("\r\n|\r|\n")
-# What a relay may change on its way: a longer line, a blank at its end, "From " at its start.
-_FRAGILE = re.compile(rb"[^\r\n]{79}|[ \t]\r\n|^From |^\.\r\n|[^\x20-\x7e\r\n\t]", re.M)
+_LINES = 1149
+_BLOCK = _OCTETS * _LINES
+_BLOCK_OF_LINES = Struct("76s" * _LINES)  # the fastest way to cut a block into lines
+_MAX_7BIT = 78
+
+_PRINTABLE = bytes(range(0x20, 0x7F))
+_UNTOUCHED = _PRINTABLE + b"\r\n\t"
+_LITERAL = _UNTOUCHED.replace(b"=", b"")
 
 
 def encoded_text(text: str) -> tuple[str, bytes]:
-    """A text as a body: the name of its Content-Transfer-Encoding, and its octets with CRLF line ends."""
-    data = _LINE_END.sub("\r\n", text).encode()
-    if data and not data.endswith(b"\r\n"):
-        data += b"\r\n"
-    if not _FRAGILE.search(data):
+    """A text as a body: the name of its Content-Transfer-Encoding, and its octets with CRLF line ends.
+
+    CR, LF and CRLF each end a line; a last line without an end is given one.
+    """
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text and not text.endswith("\n"):
+        text += "\n"
+    data = text.replace("\n", "\r\n").encode()
+    if not _is_fragile(data):
         return "7bit", data
     # Three octets for each that cannot stand for itself, against four for every three.
-    special = len(data) - len(data.translate(None, bytes(range(0x20, 0x7F)) + b"\r\n\t"))
+    special = len(data.translate(None, _LITERAL))
     if len(data) + 2 * special <= len(data) * 4 // 3:
-        quoted = b2a_qp(data, istext=True).replace(b"\nFrom ", b"\n=46rom ")
-        quoted = b"=46" + quoted[1:] if quoted.startswith(b"From ") else quoted
-        if not re.search(rb"[^\r\n]{77}", quoted):
-            return "quoted-printable", quoted
+        lines = b2a_qp(data, istext=True).split(b"\r\n")
+        return "quoted-printable", b"\r\n".join(
+            [_mended(line) if len(line) > 76 or line[:1] in b"F." else line for line in lines]
+        )
     return "base64", encoded_base64(data)
+
+
+def _is_fragile(data: bytes) -> bool:
+    """Whether a relay may change it on its way: an octet that is no plain character, a long line, a blank at
+    the end of a line, "From " at the start of one, a dot alone on one."""
+    framed = b"\r\n" + data
+    return (
+        bool(data.translate(None, _UNTOUCHED))
+        or any(mark in framed for mark in (b" \r\n", b"\t\r\n", b"\r\nFrom ", b"\r\n.\r\n"))
+        or max(map(len, data.split(b"\r\n"))) > _MAX_7BIT
+    )
+
+
+def _mended(line: bytes) -> bytes:
+    """A line of quoted-printable as the encoder of the standard library leaves it, made safe.
+
+    It cares for neither "From " nor every lone dot, and does not count a blank at the end as three octets.
+    """
+    if line.startswith(b"From "):
+        line = b"=46" + line[1:]
+    elif line == b".":
+        line = b"=2E"
+    if len(line) <= 76:
+        return line
+    at = 70
+    while (
+        b"=" in line[at - 2 : at] or line[at : at + 1] in b"F."
+    ):  # neither inside =XX, nor what is unsafe again
+        at -= 1
+    return line[:at] + b"=\r\n" + line[at:]
 
 
 def encoded_base64(data: bytes) -> bytes:
     """Base64 in lines of 76, each with CRLF at its end."""
     text = b2a_base64(data, newline=False)
-    lines = [text[at : at + 76] for at in range(0, len(text), 76)]
-    return b"\r\n".join([*lines, b""]) if lines else b""
+    if len(text) == _BLOCK_OF_LINES.size:
+        return b"\r\n".join((*_BLOCK_OF_LINES.unpack(text), b""))
+    return b"".join([text[at : at + 76] + b"\r\n" for at in range(0, len(text), 76)])
 
 
 def base64_size(size: int) -> int:
     """The octets that ``encoded_base64`` makes of so many."""
-    return (size + 2) // 3 * 4 + (size + _LINE - 1) // _LINE * 2
+    return (size + 2) // 3 * 4 + (size + _OCTETS - 1) // _OCTETS * 2
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedOctets:
+    """Octets in memory that are encoded as they go out, so that there is no second copy of them."""
+
+    data: bytes
+
+    def __len__(self) -> int:
+        return base64_size(len(self.data))
+
+    def blocks(self) -> Iterator[bytes]:
+        """The encoded octets."""
+        for at in range(0, len(self.data), _BLOCK):
+            yield encoded_base64(self.data[at : at + _BLOCK])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +115,14 @@ class EncodedFile:
     """A file on disk that is encoded as it is read; its size is that of when the message was rendered."""
 
     path: Path
-    state: tuple[int, int, int, int]
+    state: tuple[int, ...]
 
     @classmethod
     def of(cls, path: Path) -> EncodedFile:
         """The file as it is now. Raises ``MessageError`` where it cannot be read any more."""
         try:
-            return cls(path, _state(path.stat()))
+            with _opened(path) as file:
+                return cls(path, _state(path, file))
         except OSError as error:
             raise _changed(path, error.strerror or str(error)) from error
 
@@ -74,45 +133,49 @@ class EncodedFile:
         """The encoded octets. Raises ``MessageError`` before the last block if the file has changed."""
         left = self.state[0]
         try:
-            # Opening a FIFO that was put in the file's place would wait for ever.
-            handle = os.open(
-                self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-            )
-            with os.fdopen(handle, "rb", buffering=0) as file:
-                self._check(file.fileno())
+            with _opened(self.path) as file:
+                self._check(file)
                 while left:
                     data = _read(file, min(left, _BLOCK))
                     left -= len(data)
                     if not data or (not left and file.read(1)):
                         raise _changed(self.path, _("its size changed"))
                     if not left:
-                        self._check(file.fileno())
+                        self._check(file)
                     yield encoded_base64(data)
         except OSError as error:
             raise _changed(self.path, error.strerror or str(error)) from error
 
-    def _check(self, handle: int) -> None:
-        if _state(os.fstat(handle)) != self.state:
-            raise _changed(self.path, _("it was written to"))
+    def _check(self, file: io.FileIO) -> None:
+        if _state(self.path, file) != self.state:
+            raise _changed(self.path, _("it was written to or replaced"))
 
 
-def _read(file: object, size: int) -> bytes:
+def _opened(path: Path) -> io.FileIO:
+    # Opening a FIFO that was put in the file's place would wait for ever.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    return io.FileIO(path, "rb", opener=lambda name, _flags: os.open(name, flags))
+
+
+def _read(file: io.FileIO, size: int) -> bytes:
     """So many octets, or fewer at the end of the file: a raw read may give less than it could."""
-    parts: list[bytes] = []
-    while size and (data := file.read(size)):  # type: ignore[attr-defined]
-        parts.append(data)
-        size -= len(data)
-    return b"".join(parts)
+    data = file.read(size)
+    while len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
 
 
-def _state(found: os.stat_result) -> tuple[int, int, int, int]:
+def _state(path: Path, file: io.FileIO) -> tuple[int, ...]:
+    found = os.fstat(file.fileno())
+    if not stat.S_ISREG(found.st_mode):
+        raise _changed(path, _("it is no plain file any more"))
     return found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
 
 
 def _changed(path: Path, reason: str) -> MessageError:
     return MessageError(
         _("The attachment {path} changed while it was sent: {reason}. Nothing was sent.").format(
-            path=path, reason=reason
+            path=shown(path), reason=reason
         ),
         code="attachment-changed",
         hint=_("Send it again when nothing writes to the file, or attach a copy."),

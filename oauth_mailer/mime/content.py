@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from .bodies import EncodedFile
+from .bodies import EncodedFile, EncodedOctets
 
-__all__ = ["Content"]
+__all__ = ["Content", "Piece"]
+
+Piece = bytes | EncodedOctets | EncodedFile
 
 _BLOCK = 65536
 
@@ -18,19 +20,19 @@ class Content:
     8BITMIME (RFC 6152); ``needs_smtputf8``: its headers have, so it must offer SMTPUTF8 (RFC 6531).
     """
 
-    __slots__ = ("_parts", "_progress", "needs_8bit", "needs_smtputf8", "size")
+    __slots__ = ("_pieces", "_progress", "needs_8bit", "needs_smtputf8", "size")
 
     def __init__(
         self,
-        parts: Iterable[bytes | EncodedFile],
+        pieces: Iterable[Piece],
         *,
         needs_8bit: bool = False,
         needs_smtputf8: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self._parts = tuple(parts)
+        self._pieces = tuple(pieces)
         self._progress = progress
-        self.size = sum(map(len, self._parts))
+        self.size = sum(map(len, self._pieces))
         self.needs_8bit = needs_8bit
         self.needs_smtputf8 = needs_smtputf8
 
@@ -51,14 +53,14 @@ class Content:
     def watched(self, progress: Callable[[int, int], None]) -> Content:
         """The same, reporting the octets handed over so far and in all."""
         return Content(
-            self._parts, needs_8bit=self.needs_8bit, needs_smtputf8=self.needs_smtputf8, progress=progress
+            self._pieces, needs_8bit=self.needs_8bit, needs_smtputf8=self.needs_smtputf8, progress=progress
         )
 
     def _blocks(self) -> Iterator[bytes]:
-        for part in self._parts:
-            if isinstance(part, EncodedFile):
-                yield from part.blocks()
-            elif len(part) <= _BLOCK:
-                yield part
+        for piece in self._pieces:
+            if not isinstance(piece, bytes):
+                yield from piece.blocks()
+            elif len(piece) <= _BLOCK:
+                yield piece
             else:
-                yield from (part[at : at + _BLOCK] for at in range(0, len(part), _BLOCK))
+                yield from (piece[at : at + _BLOCK] for at in range(0, len(piece), _BLOCK))

@@ -5,23 +5,29 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
-from ..address import Address
+from ..address import Address, quoted
 
 __all__ = ["addresses", "date", "parameters", "tokens", "unstructured"]
 
 _WIDTH = 76
 """Octets of a line with an encoded word (RFC 2047 §2), and of any other where it can be folded."""
 
-_MAX_WORD = 900
-_PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
+_WORD = 75
+"""Octets of an encoded word (RFC 2047 §2); 12 of them are ``=?utf-8?b?`` and ``?=``."""
+
+_NARROW = 40  # with less room beside the field's name, encoded words begin on the next line
+_NAME = 60  # octets of a parameter that stands on its line in one piece
+
+# One word after the other with one blank between them, each short enough for a line (RFC 5322 §2.1.1).
+_PLAIN = re.compile(r"[!-~]{1,900}+(?: [!-~]{1,900}+)*+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _Q_OCTETS = tuple(chr(n) if n in _Q_SAFE else "_" if n == 0x20 else f"={n:02X}" for n in range(256))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NOT_ATTR = re.compile(r"[^A-Za-z0-9!#$&+.^_`{|}~-]")
+_ATTRIBUTE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+.^_`{|}~-")
 
 
 def unstructured(name: str, text: str) -> bytes:
@@ -29,19 +35,23 @@ def unstructured(name: str, text: str) -> bytes:
     if not text:
         return f"{name}:\r\n".encode()
     # Two blanks in a row, or one at an end, would not survive folding as plain text.
-    if "=?" not in text and _PLAIN.fullmatch(text) and len(text) < _MAX_WORD:
+    if "=?" not in text and _PLAIN.fullmatch(text):
         return tokens(name, text.split(" "))
-    return tokens(name, encoded_words(text, _WIDTH - len(name) - 2))
+    room = _WIDTH - len(name) - 2
+    return tokens(name, encoded_words(text, room if room >= _NARROW else _WORD))
 
 
 def tokens(name: str, words: Iterable[str]) -> bytes:
     """A field of words that are never broken or encoded, such as Message-IDs; folded between them."""
     lines, line = [], f"{name}:"
+    # Beside a name of usual length the first word stays, however long it is: some readers expect it there.
+    full = len(line) > _WIDTH - _NARROW
     for word in words:
-        if len(line) + 1 + len(word) > _WIDTH and line.strip() != f"{name}:":
+        if full and len(line) + len(word) >= _WIDTH:
             lines.append(line)
             line = ""
         line += f" {word}"
+        full = True
     return "\r\n".join([*lines, line, ""]).encode()
 
 
@@ -59,21 +69,20 @@ def addresses(name: str, mailboxes: Iterable[Address]) -> bytes:
     return tokens(name, words)
 
 
-def parameters(value: str, names: Iterable[tuple[str, str]]) -> bytes:
-    """The value of Content-Type or Content-Disposition with its parameters, each on a line of its own.
+def parameters(name: str, value: str, names: Iterable[tuple[str, str]]) -> bytes:
+    """Content-Type or Content-Disposition with its parameters, each on a line of its own.
 
-    A name outside ASCII is written for ``filename`` by RFC 2231, in pieces if it is long, and for ``name`` as
+    A text outside ASCII is written for ``filename`` by RFC 2231, in pieces if it is long, and for ``name`` as
     encoded words, which RFC 2047 does not foresee there but QQ and Outlook read.
     """
-    lines = [value]
+    lines = [f"{name}: {value}" if len(name) + len(value) < _WIDTH - 2 else f"{name}:\r\n {value}"]
     for key, text in names:
-        if re.fullmatch(r"[A-Za-z0-9_.+-]+", text) and len(text) <= 60:
-            lines.append(f'{key}="{text}"')
-        elif text.isascii() and len(text) <= 60 and "=?" not in text:
-            quoted = re.sub(r'(["\\])', r"\\\1", text)
-            lines.append(f'{key}="{quoted}"')
+        plain = quoted(text)
+        if len(plain) <= _NAME and plain.isascii() and "=?" not in plain:
+            lines.append(f"{key}={plain}")
         elif key == "name":
-            lines.append(f'{key}="' + "\r\n ".join(encoded_words(text, 60)) + '"')
+            words = encoded_words(text, _NAME, _WORD - 3)  # quotes and a semicolon may stand around them
+            lines.append(f'{key}="' + "\r\n ".join(words) + '"')
         else:
             lines.extend(_extended(key, text))
     return ";\r\n ".join(lines).encode("ascii") + b"\r\n"
@@ -81,35 +90,33 @@ def parameters(value: str, names: Iterable[tuple[str, str]]) -> bytes:
 
 def date(moment: datetime) -> str:
     """RFC 5322 §3.3, whatever the locale."""
-    offset = moment.strftime("%z")[:5]
+    offset = moment.strftime("%z")
+    if len(offset) > 5:  # a zone of old that is off by seconds
+        moment, offset = moment.astimezone(UTC), "+0000"
     day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
     return f"{day}, {moment.day:02d} {month} {moment.year:04d} {moment:%H:%M:%S} {offset}"
 
 
-def encoded_words(text: str, first: int) -> list[str]:
+def encoded_words(text: str, first: int, width: int = _WORD) -> list[str]:
     """The text as encoded words in UTF-8, B or Q by which is shorter, broken between characters only.
 
-    ``first``: octets that are left on the line of the first word; the others have a line of their own.
+    ``first``: octets that the first word may have; ``width``: those of each further one.
     """
     data = text.encode()
     q_size = sum(len(_Q_OCTETS[octet]) for octet in data)
     use_q = q_size <= (len(data) + 2) // 3 * 4
     words: list[str] = []
-    at, room = 0, min(first, 75) - 12  # =?utf-8?b?…?=
+    at, room = 0, min(first, width) - 12
     while at < len(data):
-        end = _q_end(data, at, room) if use_q else min(len(data), at + max(room // 4 * 3, 3))
+        end = _q_end(data, at, room) if use_q else min(len(data), at + room // 4 * 3)
         while end < len(data) and data[end] & 0xC0 == 0x80:
             end -= 1
-        if end <= at:  # no room for even one character beside a long field name: on the next line
-            end = at + 1
-            while end < len(data) and data[end] & 0xC0 == 0x80:
-                end += 1
         piece = data[at:end]
         if use_q:
-            words.append(f"=?utf-8?q?{''.join(_Q_OCTETS[octet] for octet in piece)}?=")
+            words.append(f"=?utf-8?q?{''.join([_Q_OCTETS[octet] for octet in piece])}?=")
         else:
             words.append(f"=?utf-8?b?{b2a_base64(piece, newline=False).decode()}?=")
-        at, room = end, 75 - 12
+        at, room = end, width - 12
     return words
 
 
@@ -121,21 +128,24 @@ def _q_end(data: bytes, at: int, room: int) -> int:
 
 
 def _phrase(name: str, room: int) -> list[str]:
-    if "=?" not in name and name.isascii() and len(name) <= 70:
-        if _ATOMS.fullmatch(name):
+    if "=?" not in name and name.isascii():
+        if len(name) < _WORD and _ATOMS.fullmatch(name):
             return name.split(" ")
-        return ['"' + re.sub(r'(["\\])', r"\\\1", name) + '"']
-    return encoded_words(name, min(room, 66))  # a comma or an angle may follow on the line
+        if len(plain := quoted(name)) <= _WORD:
+            return [plain]
+    return encoded_words(name, room)
 
 
 def _extended(key: str, text: str) -> list[str]:
-    encoded = "".join(
-        char if char.isascii() and not _NOT_ATTR.match(char) else "".join(f"%{n:02X}" for n in char.encode())
-        for char in text
-    )
-    if len(encoded) <= 60:
-        return [f"{key}*=utf-8''{encoded}"]
-    # Pieces break between octets, never inside %XX (RFC 2231 §3, §4.1).
-    pieces = re.findall(r"(?:%..|[^%]){1,20}", encoded)
-    heads = ["utf-8''", *[""] * len(pieces)]
-    return [f"{key}*{number}*={heads[number]}{piece}" for number, piece in enumerate(pieces)]
+    units = [
+        char if char in _ATTRIBUTE else "".join(f"%{octet:02X}" for octet in char.encode()) for char in text
+    ]
+    pieces = ["utf-8''"]
+    for unit in units:
+        # RFC 2231 would let a piece end inside a character, but there are readers that decode each by itself.
+        if len(pieces[-1]) + len(unit) > _NAME:
+            pieces.append("")
+        pieces[-1] += unit
+    if len(pieces) == 1:
+        return [f"{key}*={pieces[0]}"]
+    return [f"{key}*{number}*={piece}" for number, piece in enumerate(pieces)]
