@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,12 +26,12 @@ class Person:
     def say(self, text: str) -> None:
         self.heard.append(text)
 
-    def ask(self, question: str) -> str:
-        self.heard.append(question)
-        return self.answers.pop(0)
+    def ask(self, question: str, done: threading.Event) -> str | None:
+        raise AssertionError(question)
 
     def ask_secret(self, question: str) -> Secret:
-        return Secret(self.ask(question))
+        self.heard.append(question)
+        return Secret(self.answers.pop(0))
 
     def open_browser(self, url: str) -> bool:
         raise AssertionError(url)
@@ -158,12 +160,13 @@ def test_words_override_what_was_set_up_and_the_rest_is_kept(home: Path) -> None
 
 
 def test_every_way_out_of_a_login_is_one_of_our_errors() -> None:
-    for words in (
+    wrong: tuple[dict[str, Any], ...] = (
         {"provider": "x"},
         {"host": "a:b"},
         {"host": "a:1", "port": 2},
         {"security": "some"},
         {"port": -1},
-    ):
+    )
+    for words in wrong:
         with pytest.raises(MailerError):
-            logins.account_for("me@corp.example", **words)  # type: ignore[arg-type]
+            logins.account_for("me@corp.example", **words)

@@ -76,12 +76,12 @@ def status(error: MailerError) -> str:
 
 def failure(error: MailerError) -> dict[str, Any]:
     """What ``--json`` prints of a command that failed."""
-    return {
-        "status": status(error),
-        "error": {
-            "type": type(error).__name__,
-            "code": error.code,
-            "message": error.message,
-            "hint": error.hint,
-        },
+    told: dict[str, Any] = {
+        "type": type(error).__name__,
+        "code": error.code,
+        "message": error.message,
+        "hint": error.hint,
     }
+    if error.retry_after is not None:
+        told["retry_after"] = error.retry_after  # seconds
+    return {"status": status(error), "error": told}

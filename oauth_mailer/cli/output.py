@@ -73,6 +73,8 @@ class Output:
                 )
                 for attempt in error.attempts
             )
+        if error.retry_after is not None:
+            lines.append("  " + _("Not before {wait} from now.").format(wait=_duration(error.retry_after)))
         lines.extend("  " + self.styled(printable(line), "cyan") for line in error.hint.splitlines())
         _write(sys.stderr, "\n".join(lines))
 
@@ -81,6 +83,14 @@ class Output:
         if not (style and text and shows_colours(sys.stderr)):
             return text
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+
+def _duration(seconds: float) -> str:
+    """A time to wait, in the largest unit that leaves it at two or more."""
+    for size, text in ((86_400, _("{n} days")), (3_600, _("{n} hours")), (60, _("{n} minutes"))):
+        if seconds >= 2 * size:
+            return text.format(n=-int(-seconds // size))
+    return _("{n} seconds").format(n=max(1, -int(-seconds // 1)))
 
 
 def is_terminal(stream: Any) -> bool:

@@ -1,6 +1,6 @@
 """What a refusal by the Gmail API means, as rows of data.
 
-Source: the Gmail API's guide to errors and the discovery document; see ``docs/providers.md`` for the facts.
+Sources: the Gmail API's guide to errors and its page on quotas; the Workspace help's page 166852 on limits.
 """
 
 from __future__ import annotations
@@ -138,7 +138,8 @@ def refusal(answer: Answer, address: str) -> SendError:
     url = next((found for found in map(_activation_url, texts) if found), _CONSOLE)
     message = _(row.cause)
     hint = _(row.remedy).format(address=address, url=url)
-    code = f"gmail-{reason or answer.status}".lower().replace("_", "-")
+    words = re.sub("(?<=[a-z])(?=[A-Z])|_", "-", reason or str(answer.status))
+    code = f"gmail-{words}".lower()
     if text:
         message += " " + _("Google says: {text}").format(text=text)
     if row.kind is TransientError:
