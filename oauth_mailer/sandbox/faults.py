@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-__all__ = ["GMAIL_STEPS", "TOKEN_STEPS", "Fault", "google_error"]
+__all__ = ["GMAIL_STEPS", "TOKEN_STEPS", "Fault", "Refused", "google_error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,14 @@ class Fault:
         if self.act == "close" and request.transport is not None:
             request.transport.close()
         return self.response()
+
+
+class Refused(Exception):
+    """A request that is not right; ``fault`` is the answer to it."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.status)
+        self.fault = fault
 
 
 def google_error(

@@ -66,7 +66,7 @@ def consent_page(
     said = problem and f'<p class="bad" id="problem" role="alert">{escape(problem)}</p>'
     rows = "\n".join(_scope_row(number, scope, scope in ticked) for number, scope in enumerate(scopes))
     body = f"""<h1>{escape(_("An application asks for your permission"))}</h1>
-<p class="soft">{escape(_("Client:"))} {escape(client)}</p>
+<p class="soft">{escape(_("Client:"))} {_breakable(client)}</p>
 <form method="post" action="/o/oauth2/consent" autocomplete="off">
 <input type="hidden" name="nonce" value="{escape(nonce)}">
 <div class="field"><label class="label" for="account">{escape(_("For the account"))}</label>
@@ -110,6 +110,11 @@ def html_response(text: str, *, status: int, form_target: str = "", location: st
     if location:
         headers["Location"] = location
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+
+
+def _breakable(client: str) -> str:
+    """A client id as HTML that breaks where its parts end."""
+    return escape(client).replace("-", "-<wbr>", 1).replace(".apps.", "<wbr>.apps.", 1)
 
 
 def _scope_row(number: int, scope: str, ticked: bool) -> str:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import shutil
 import ssl
 import tempfile
-import threading
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import trustme
-from aiohttp import web
 
 from ..errors import ConfigError
 from ..i18n import _
@@ -25,15 +21,11 @@ from .consent import Consent
 from .gmail import Gmail
 from .grants import Grants
 from .inbox import Inbox, Received
-from .smtp import SmtpDesk, quiet
+from .listening import HOST, Listening, Ports
+from .smtp import SmtpDesk
 from .tokens import Tokens
 
 __all__ = ["Sandbox", "SmtpServer"]
-
-_HOST = "127.0.0.1"
-_MOST_BODY = 64 << 20  # octets; a message of the greatest size in base64, and its JSON
-_GRACE = 0.1  # seconds for answers that are being written when the sandbox stops
-_STARTING = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +39,6 @@ class SmtpServer:
     port: int
     starttls_port: int
     ca_file: Path
-
-
-@dataclass(frozen=True, slots=True)
-class _Ports:
-    web: int
-    tls: int
-    starttls: int
 
 
 class Sandbox:
@@ -88,20 +73,17 @@ class Sandbox:
         self._client_secret = f"GOCSPX-{secrets.token_urlsafe(21)}"
         self._authority = trustme.CA()
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._authority.issue_cert(_HOST, "localhost").configure_cert(context)
-        self._context = context
-        self._desk = SmtpDesk(self._inbox, context, code=code, plan=smtp)
+        self._authority.issue_cert(HOST, "localhost").configure_cert(context)
         client = {"client_id": self._client_id, "client_secret": self._client_secret}
-        self._rooms = (
+        rooms = (
             Consent(self._grants, self._inbox, client_id=self._client_id, account=account),
             Tokens(self._grants, self._inbox, plan=token, **client),
             Gmail(self._grants, self._inbox, plan=gmail),
         )
+        desk = SmtpDesk(self._inbox, context, code=code, plan=smtp)
+        self._servers = Listening((route for room in rooms for route in room.routes()), desk, context)
         self._folder: Path | None = None
-        self._ports: _Ports | None = None
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
+        self._ports: Ports | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -114,17 +96,14 @@ class Sandbox:
 
     def start(self) -> None:
         """Start all servers; returns when they listen. Raises ``ConfigError`` where the port is taken."""
-        if self._thread is not None:
+        if self._folder is not None or self._ports is not None:
             raise ConfigError(
                 _("This sandbox was started before."), code="sandbox-started", hint=_("Make a new one.")
             )
         self._folder = Path(tempfile.mkdtemp(prefix="oauth-mailer-sandbox-"))  # private to the user
         self._authority.cert_pem.write_to_path(str(self._folder / "ca.pem"))
-        ready: Future[_Ports] = Future()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="sandbox", daemon=True)
-        self._thread.start()
         try:
-            self._ports = ready.result(_STARTING)
+            self._ports = self._servers.start(self._port)
         except OSError as error:
             self.stop()
             raise ConfigError(
@@ -137,11 +116,7 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop all servers and drop all connections; may be called again."""
-        if self._loop is not None and self._stopping is not None:
-            loop, self._loop = self._loop, None
-            loop.call_soon_threadsafe(self._stopping.set)
-        if self._thread is not None:
-            self._thread.join()
+        self._servers.stop()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)  # another program may still read in it
             self._folder = None
@@ -178,7 +153,7 @@ class Sandbox:
         """The SMTP servers."""
         ports = self._listening()
         folder = self._folder or Path()
-        return SmtpServer(host=_HOST, port=ports.tls, starttls_port=ports.starttls, ca_file=folder / "ca.pem")
+        return SmtpServer(host=HOST, port=ports.tls, starttls_port=ports.starttls, ca_file=folder / "ca.pem")
 
     @property
     def messages(self) -> list[Received]:
@@ -212,9 +187,9 @@ class Sandbox:
 
     @property
     def _web(self) -> str:
-        return f"http://{_HOST}:{self._listening().web}"
+        return f"http://{HOST}:{self._listening().web}"
 
-    def _listening(self) -> _Ports:
+    def _listening(self) -> Ports:
         if self._ports is None:
             raise ConfigError(
                 _("The sandbox has no addresses before it is started."),
@@ -222,55 +197,3 @@ class Sandbox:
                 hint=_("Use it in a with statement, or call start()."),
             )
         return self._ports
-
-    def _run(self, ready: Future[_Ports]) -> None:
-        # The same kind of loop on every system; Windows has another one by default.
-        with quiet(), asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-            runner.run(self._serve(ready))
-
-    async def _serve(self, ready: Future[_Ports]) -> None:
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
-        application = web.Application(client_max_size=_MOST_BODY)
-        for room in self._rooms:
-            application.add_routes(room.routes())
-        # A handler ends with its connection, so that one which waits for ever is none that stays for ever.
-        runner = web.AppRunner(
-            application, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE
-        )
-        listeners: list[asyncio.Server] = []
-        try:
-            await runner.setup()
-            site = web.TCPSite(runner, _HOST, self._port)
-            await site.start()
-            listeners = [await self._listen(starttls=False), await self._listen(starttls=True)]
-            sockets = [runner.addresses[0], *(one.sockets[0].getsockname() for one in listeners)]
-            ready.set_result(_Ports(*(address[1] for address in sockets)))
-            await self._stopping.wait()
-        except OSError as error:
-            ready.set_exception(error)
-        finally:
-            for listener in listeners:
-                listener.close()
-            for transport in self._desk.connections.copy():
-                assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what TCP and TLS have
-                transport.abort()
-            await runner.cleanup()
-            await _end_the_rest()
-
-    async def _listen(self, *, starttls: bool) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(
-            lambda: self._desk.protocol(starttls=starttls),
-            _HOST,
-            0,
-            ssl=None if starttls else self._context,
-        )
-
-
-async def _end_the_rest() -> None:
-    """End what still runs, such as TLS handshakes that nobody finishes, and let transports close."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
-    for _turn in range(3):
-        await asyncio.sleep(0)

@@ -43,7 +43,7 @@ class SmtpDesk:
 
     def __init__(self, inbox: Inbox, context: ssl.SSLContext, *, code: str, plan: str) -> None:
         self.inbox = inbox
-        self.connections: set[asyncio.BaseTransport] = set()
+        self.transports: set[asyncio.BaseTransport] = set()
         self._context = context
         self._code = code
         stages = {name: step.stage for name, step in SMTP_STEPS.items()}
@@ -70,6 +70,12 @@ class SmtpDesk:
         """The step of the plan that this attempt meets now."""
         name = self._plan.next(stage)
         return SMTP_STEPS[name] if name else None
+
+    def drop_all(self) -> None:
+        """End every connection at once."""
+        for transport in self.transports.copy():
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
 
     async def act(self, connection: _Connection, step: Step) -> str:
         """Do what the step says; the reply, if the connection goes on."""
@@ -189,11 +195,11 @@ class _Connection(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Called once more with the encrypted transport after STARTTLS.
-        self._desk.connections.add(transport)
+        self._desk.transports.add(transport)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._desk.connections -= {self.transport, self._original_transport}
+        self._desk.transports -= {self.transport, self._original_transport}
         super().connection_lost(error)
 
     async def push(self, status: AnyStr) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oauth_mailer.sandbox import Sandbox
-from oauth_mailer.sandbox.gmail import MOST_OCTETS
+from oauth_mailer.sandbox.uploads import MOST_OCTETS
 
 from .application import SEND, Answer, Application, ask
 
