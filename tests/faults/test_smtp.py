@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -553,16 +554,20 @@ def test_a_server_that_stops_reading_is_not_waited_for_without_end() -> None:
     assert not server.received
 
 
-def test_a_server_that_refuses_in_the_middle_is_heard() -> None:
-    def refuses(talk: Talk) -> bool:
-        talk.say(b"552 5.3.4 too much\r\n")
-        while talk.sock.recv(1 << 16):
-            pass
-        return False
+def read_on(talk: Talk) -> bool:
+    """Read what comes, and do nothing with it."""
+    while talk.sock.recv(1 << 16):
+        pass
+    return False
 
-    with SmtpScript(content=refuses) as server:
-        server.extensions = ["AUTH PLAIN"]
-        error = refused(server, RejectedError, "message-too-large", what=content(BIG))
+
+@pytest.mark.parametrize("then", [read_on, hang], ids=["read on", "read no more"])
+def test_a_server_that_refuses_in_the_middle_is_heard(then: Callable[[Talk], bool]) -> None:
+    def refuses(talk: Talk) -> bool:
+        return talk.say(b"552 5.3.4 too much\r\n") and then(talk)
+
+    with SmtpScript(extensions=["AUTH PLAIN"], content=refuses) as server:
+        error = refused(server, RejectedError, "message-too-large", what=content(BIG * 4), timeout=0.5)
     assert error.text == "552 5.3.4 too much"
     assert not server.received
 
@@ -587,6 +592,35 @@ def test_without_an_answer_to_the_final_dot_the_outcome_is_unknown(security: str
     assert not error.retry_later
     assert len(server.received) == 1
     assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("taken", "failure", "kind"),
+    [
+        (0, ConnectionResetError(104, "reset"), TransientError),  # not one octet of the end has left
+        (0, TimeoutError("timed out"), OutcomeUnknown),  # who knows what the system still sends
+        (1, ConnectionResetError(104, "reset"), OutcomeUnknown),
+        (2, TimeoutError("timed out"), OutcomeUnknown),
+    ],
+)
+def test_what_left_of_the_end_decides_the_verdict(
+    taken: int, failure: OSError, kind: type[MailerError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system itself fails as the end of the message is handed to it: no server can be told to do that."""
+    plain = socket.socket.send
+
+    def send_some(sock: socket.socket, data: memoryview, flags: int = 0) -> int:
+        if bytes(data) == b".\r\n" and taken:
+            return plain(sock, data[:taken], flags)
+        if bytes(data) == b".\r\n"[taken:]:
+            raise failure
+        return plain(sock, data, flags)
+
+    with SmtpScript(security="none") as server:
+        monkeypatch.setattr(socket.socket, "send", send_some)
+        error = refused(server, kind)
+        assert error.verdict == ("not_sent" if kind is TransientError else "unknown")
+    assert (server.connections, len(server.received)) == (1, 0)
 
 
 FAREWELLS: dict[str, Step] = {
