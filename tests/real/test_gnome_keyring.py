@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from keyring.backends.SecretService import Keyring
 
+from oauth_mailer.accounts import Accounts
+from oauth_mailer.sandbox import Sandbox
 from oauth_mailer.stores import StoreOptions, TokenStore, open_store
-from tests.support import require_program
+from tests.support import folder_contains, require_program
+from tests.support.google_browser import decide
 from tests.support.keyrings import using
 from tests.support.token_store import TokenStoreContract
 
@@ -57,6 +60,26 @@ class Desktop:
         assert CANARY not in done.stderr
         answer: dict[str, str] = json.loads(done.stdout)
         return answer
+
+    def program(self, *words: str, typed: str = "", acts: Callable[[str], object] | None = None) -> int:
+        """Run ``oauth-mailer WORDS`` in the session; its exit code. ``acts`` gets the consent address."""
+        with subprocess.Popen(
+            [sys.executable, "-m", "oauth_mailer", *words],
+            cwd=Path(__file__).parent.parent.parent,
+            env=self.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdin
+            assert process.stderr
+            process.stdin.write(f"{typed}\n")
+            process.stdin.close()
+            for line in process.stderr:
+                if acts is not None and line.startswith("http"):
+                    acts(line.strip())
+            return process.wait(60)
 
 
 @contextmanager
@@ -183,6 +206,32 @@ def test_the_token_is_in_no_file_in_plain_text(silent_bus: Desktop) -> None:
     kept = [path for path in silent_bus.folder.rglob("*") if path.is_file()]
     assert any(path.suffix == ".keyring" for path in kept)
     assert not [path for path in kept if CANARY.encode() in path.read_bytes()]
+
+
+def test_the_whole_main_job_with_its_secrets_in_the_keyring(silent_bus: Desktop, home: Path) -> None:
+    client = silent_bus.folder / "client_secret.json"
+    with Sandbox(account="me@gmail.com") as sandbox, gnome_keyring(silent_bus, "login password"):
+        client.write_text(json.dumps(sandbox.client_secrets), "utf-8")
+        desktop = Desktop(
+            silent_bus.env
+            | {"OAUTH_MAILER_HOME": str(home), "OAUTH_MAILER_GMAIL_ENDPOINT": sandbox.gmail_endpoint},
+            silent_bus.folder,
+        )
+        assert desktop.program("login", "me@gmail.com", "--client-secrets", str(client), acts=decide) == 0
+        smtp = sandbox.smtp
+        at = ("--host", smtp.host, "--smtp-port", str(smtp.port), "--ca-file", str(smtp.ca_file))
+        assert desktop.program("login", "me@qq.com", *at, "--code-stdin", typed=sandbox.code) == 0
+        assert {account.store for account in Accounts(home)} == {"keyring"}
+        for account in ("me@gmail.com", "me@qq.com"):
+            assert desktop.program("send", "--from", account, "--to", "ann@example.com", "--text", "Hi") == 0
+        assert [one.account for one in sandbox.messages] == ["me@gmail.com", "me@qq.com"]
+        secret = sandbox.client_secrets["installed"]["client_secret"].encode()
+        client.unlink()
+        assert not folder_contains(silent_bus.folder, secret) + folder_contains(home, secret)
+        assert not folder_contains(home, sandbox.code.encode())
+        assert desktop.program("logout", "me@gmail.com") == 0
+        assert desktop.program("send", "--from", "me@gmail.com", "--to", "ann@example.com") == 78
+        assert sandbox.counts["revoke"] == 1
 
 
 def test_a_locked_keyring_with_nobody_to_ask_is_a_clean_error_in_time(silent_bus: Desktop) -> None:
