@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email import policy
-from email.errors import NonASCIILocalPartDefect, ObsoleteHeaderDefect
+from email.errors import MultipartInvariantViolationDefect, NonASCIILocalPartDefect, ObsoleteHeaderDefect
 from email.message import Message
 from email.parser import HeaderParser
 from typing import Any
@@ -48,7 +48,8 @@ class Letter:
         except UnicodeDecodeError:
             raise LetterError("The header is neither ASCII nor UTF-8.") from None
         self._head: Message[Any, Any] = HeaderParser(policy=policy.default).parsestr(head + "\r\n\r\n")
-        if self._head.defects:
+        # Python before 3.11.4 misses the parts of a multipart message, which a head alone cannot have.
+        if any(not isinstance(one, MultipartInvariantViolationDefect) for one in self._head.defects):
             raise LetterError("Invalid header.")
         for name in _ONCE:
             if len(self._head.get_all(name, [])) > 1:
