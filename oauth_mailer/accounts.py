@@ -29,7 +29,7 @@ from typing import Any
 from . import private_file
 from .account import Account, account_from, account_in_environment, secret_variable, table_from
 from .errors import ConfigError
-from .i18n import _
+from .i18n import _, system_text
 
 __all__ = ["Account", "Accounts", "home_folder", "secret_variable"]
 
@@ -69,7 +69,9 @@ class Accounts:
             text, self._document = "", {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(
-                _("The configuration {path} cannot be read: {reason}.").format(path=self.path, reason=error),
+                _("The configuration {path} cannot be read: {reason}.").format(
+                    path=self.path, reason=system_text(getattr(error, "strerror", None)) or error
+                ),
                 code="config-unreadable",
                 hint=_("Mend the file, or set OAUTH_MAILER_HOME to another folder."),
             ) from error
@@ -202,7 +204,7 @@ class Accounts:
         except (OSError, UnicodeEncodeError) as error:
             raise ConfigError(
                 _("The configuration {path} cannot be written: {reason}.").format(
-                    path=self.path, reason=error
+                    path=self.path, reason=system_text(getattr(error, "strerror", None)) or error
                 ),
                 code="config-unwritable",
                 hint=_("Set OAUTH_MAILER_HOME to a folder that you may write to."),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .address import check_text
 from .errors import MessageError
-from .i18n import _
+from .i18n import _, system_text
 
 __all__ = ["Attachment", "shown"]
 
@@ -103,7 +103,7 @@ def _file(path: Path) -> Path:
         else:
             return path.absolute()
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = system_text(getattr(error, "strerror", None)) or str(error)
     raise MessageError(
         _("{path} cannot be attached: {reason}.").format(path=shown(path), reason=reason),
         code="attachment-unreadable",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "N_", "_", "language"]
+__all__ = ["LANGUAGES", "N_", "_", "language", "system_text"]
 
 LANGUAGES = ("en", "zh_CN")
 
@@ -28,6 +28,36 @@ def _(text: str) -> str:
 def N_(text: str) -> str:  # noqa: N802 - gettext's name for "translated later"
     """The text as it is, marked for the catalogue."""
     return text
+
+
+def system_text(text: str | None) -> str:
+    """What the system or a library says of an error, in the user's language if it is something usual.
+
+    They know no other language than English (Windows, the user's own). ``None`` gives an empty text.
+    """
+    usual = {
+        "No such file or directory": _("No such file or directory"),
+        "Permission denied": _("Permission denied"),
+        "Operation not permitted": _("Operation not permitted"),
+        "Is a directory": _("Is a directory"),
+        "Not a directory": _("Not a directory"),
+        "No space left on device": _("No space left on device"),
+        "Read-only file system": _("Read-only file system"),
+        "File name too long": _("File name too long"),
+        "Connection refused": _("Connection refused"),
+        "Connection reset by peer": _("Connection reset by peer"),
+        "Broken pipe": _("Broken pipe"),
+        "Network is unreachable": _("Network is unreachable"),
+        "No route to host": _("No route to host"),
+        "Address already in use": _("Address already in use"),
+        "Remote end closed connection without response": _("Remote end closed connection without response"),
+        "certificate has expired": _("certificate has expired"),
+        "certificate is not yet valid": _("certificate is not yet valid"),
+        "self-signed certificate": _("self-signed certificate"),
+        "self-signed certificate in certificate chain": _("self-signed certificate in certificate chain"),
+        "unable to get local issuer certificate": _("unable to get local issuer certificate"),
+    }
+    return usual.get(text or "", text or "")
 
 
 def language() -> str:

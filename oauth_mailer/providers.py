@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .i18n import N_
+
 __all__ = ["PROVIDERS", "Provider", "Security", "Server", "provider_for", "provider_named"]
 
 Security = Literal["tls", "starttls", "none"]
@@ -30,8 +32,9 @@ class Server:
 class Provider:
     """What is known of a provider.
 
-    ``servers``: the first is used, the others are alternatives a person may choose by port.
-    ``secret_pattern``: a regular expression for the whole secret, where the provider fixes its form;
+    ``title``: its name for people, in English; ``servers``: the first is used, the others are alternatives
+    a person may choose by port; ``secret_pattern``: a regular expression for the whole secret, where the
+    provider fixes its form;
     ``max_size``: octets of the finished message; ``max_recipients``: of one message;
     ``sender_must_match``: the server refuses any From but the login itself.
     """
@@ -92,7 +95,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="qq",
-        title="QQ Mail",
+        title=N_("QQ Mail"),
         domains=("qq.com", "vip.qq.com", "foxmail.com"),
         servers=(*_tls("smtp.qq.com"), *_starttls("smtp.qq.com")),
         secret="authorization code",
@@ -104,7 +107,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="163",
-        title="NetEase 163",
+        title=N_("NetEase 163"),
         domains=("163.com", "vip.163.com", "188.com"),
         servers=_tls("smtp.163.com", 465, 994),
         secret="authorization code",
@@ -114,7 +117,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="126",
-        title="NetEase 126",
+        title=N_("NetEase 126"),
         domains=("126.com",),
         servers=_tls("smtp.126.com"),
         secret="authorization code",
@@ -124,7 +127,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="yeah",
-        title="NetEase yeah.net",
+        title=N_("NetEase yeah.net"),
         domains=("yeah.net",),
         servers=_tls("smtp.yeah.net"),
         secret="authorization code",
@@ -134,7 +137,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="exmail",
-        title="Tencent Exmail",
+        title=N_("Tencent Exmail"),
         servers=_tls("smtp.exmail.qq.com"),
         secret="client password",
         sender_must_match=True,
@@ -143,7 +146,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="exmail-abroad",
-        title="Tencent Exmail (outside China)",
+        title=N_("Tencent Exmail (outside China)"),
         servers=_tls("hwsmtp.exmail.qq.com"),
         secret="client password",
         sender_must_match=True,
@@ -152,7 +155,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="netease-enterprise",
-        title="NetEase enterprise mail",
+        title=N_("NetEase enterprise mail"),
         servers=_tls("smtp.qiye.163.com", 465, 994),
         secret="authorization code",
         sender_must_match=True,
@@ -161,28 +164,28 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="aliyun",
-        title="Aliyun Mail",
+        title=N_("Aliyun Mail"),
         domains=("aliyun.com",),
         servers=_tls("smtp.aliyun.com"),
         source="N",
     ),
     Provider(
         name="alibaba-enterprise",
-        title="Alibaba Mail",
+        title=N_("Alibaba Mail"),
         servers=_tls("smtp.qiye.aliyun.com"),
         secret="client password",
         source="N",
     ),
     Provider(
         name="feishu",
-        title="Feishu Mail",
+        title=N_("Feishu Mail"),
         servers=_tls("smtp.feishu.cn"),
         secret="client password",
         source="N",
     ),
     Provider(
         name="sina",
-        title="Sina Mail",
+        title=N_("Sina Mail"),
         domains=("sina.com", "sina.cn"),
         servers=_tls("smtp.sina.com"),
         secret="authorization code",
@@ -190,7 +193,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="sohu",
-        title="Sohu Mail",
+        title=N_("Sohu Mail"),
         domains=("sohu.com",),
         servers=_tls("smtp.sohu.com"),
         secret="authorization code",
@@ -198,7 +201,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="139",
-        title="China Mobile 139",
+        title=N_("China Mobile 139"),
         domains=("139.com",),
         servers=_tls("smtp.139.com"),
         secret="authorization code",
@@ -206,7 +209,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="189",
-        title="China Telecom 189",
+        title=N_("China Telecom 189"),
         domains=("189.cn",),
         servers=_tls("smtp.189.cn"),
         secret="authorization code",
@@ -231,7 +234,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="icloud",
-        title="iCloud Mail",
+        title=N_("iCloud Mail"),
         domains=("icloud.com", "me.com", "mac.com"),
         servers=_starttls("smtp.mail.me.com"),
         secret="app password",
@@ -239,7 +242,7 @@ PROVIDERS: tuple[Provider, ...] = (
     ),
     Provider(
         name="yahoo",
-        title="Yahoo Mail",
+        title=N_("Yahoo Mail"),
         domains=("yahoo.com",),
         servers=_tls("smtp.mail.yahoo.com"),
         secret="app password",

@@ -12,7 +12,7 @@ from pathlib import Path
 from .address import Address
 from .attachment import shown
 from .errors import MessageError
-from .i18n import _
+from .i18n import _, system_text
 from .message_id import new_message_id
 
 __all__ = ["RawMessage"]
@@ -132,7 +132,7 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         raise MessageError(
             _("{path} cannot be read: {reason}.").format(
-                path=shown(path), reason=getattr(error, "strerror", None) or error
+                path=shown(path), reason=system_text(getattr(error, "strerror", None)) or error
             ),
             code="eml-unreadable",
             hint=_("Check the path and its permissions."),

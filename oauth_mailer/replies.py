@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .errors import LoginRequired, RejectedError, RouteError, SendError, TransientError
-from .i18n import _
+from .i18n import N_, _
 
 __all__ = ["ROWS", "Row", "Stage", "decode_reply", "readable"]
 
@@ -26,11 +26,6 @@ MAX_SHOWN = 500
 """Characters of a reply that are shown."""
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-
-
-def N_(text: str) -> str:  # noqa: N802 - gettext's name for "translated later"
-    """Mark a text for the catalogue."""
-    return text
 
 
 @dataclass(frozen=True, slots=True)

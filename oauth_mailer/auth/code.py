@@ -62,7 +62,7 @@ def check_code(account: Account, secret: Secret) -> Secret:
         length = re.search(r"\{(\d+)\}$", preset.secret_pattern)
         raise LoginRequired(
             _("That is not what {title} gives out for this: {length} letters and nothing else.").format(
-                title=preset.title, length=length[1]
+                title=_(preset.title), length=length[1]
             )
             if code and length
             else _("That is no authorization code and no password."),

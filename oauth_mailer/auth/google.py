@@ -15,7 +15,7 @@ from typing import Literal
 from .. import private_file
 from ..accounts import Account, Accounts
 from ..errors import ConfigError, LoginRequired, MailerError, StoreError, TransientError
-from ..i18n import _
+from ..i18n import _, system_text
 from ..stores import Secret, TokenStore
 from ._google_client import Client, client_from, read_client
 from ._google_consent import IDENTITY, ConsentRequest
@@ -209,7 +209,7 @@ def _alone(account: Account, store: TokenStore, home: Path) -> Iterator[None]:
             except OSError as error:
                 raise StoreError(
                     _("No lock can be had in {folder}: {reason}.").format(
-                        folder=home, reason=error.strerror or error
+                        folder=home, reason=system_text(error.strerror) or error
                     ),
                     code="lock",
                     hint=_("Set OAUTH_MAILER_HOME to a folder that you may write to."),

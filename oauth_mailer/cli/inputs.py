@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from ..errors import MessageError
-from ..i18n import _
+from ..i18n import _, system_text
 from .exits import InputMissing
 
 __all__ = ["read_bytes", "read_text", "require_readable"]
@@ -66,7 +66,7 @@ def read_text(name: str) -> str:
 def _missing(name: str, error: OSError) -> InputMissing:
     return InputMissing(
         _("{source} cannot be read: {reason}.").format(
-            source=_title(name), reason=error.strerror or type(error).__name__
+            source=_title(name), reason=system_text(error.strerror) or type(error).__name__
         ),
         code="input-missing",
         hint=_("Check the path, and whether you may read the file."),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..i18n import _
+from ..i18n import _, system_text
 from .arguments import Parser
 from .exits import OK, InputMissing, UsageError
 from .output import Output
@@ -162,7 +162,7 @@ def _check(arguments: argparse.Namespace, account: Account) -> None:
     for option in (option for option, given in wrong.items() if given):
         raise UsageError(
             _("{option} does not go with {address}, which is set up as {provider}.").format(
-                option=option, address=account.address, provider=account.preset.title
+                option=option, address=account.address, provider=_(account.preset.title)
             ),
             code="usage",
             hint=_("For Gmail by SMTP with an app password, add --provider gmail-smtp.")
@@ -181,7 +181,9 @@ def _readable(name: str) -> str:
         path.open("rb").close()
     except OSError as error:
         raise InputMissing(
-            _("The file {path} cannot be read: {reason}.").format(path=path, reason=error.strerror),
+            _("The file {path} cannot be read: {reason}.").format(
+                path=path, reason=system_text(error.strerror)
+            ),
             code="input-missing",
             hint=_("Check the path."),
         ) from error
@@ -222,7 +224,7 @@ def _tell(account: Account, output: Output) -> None:
         output.record(record)
     output.say(
         _("{address} is ready: {provider}, its secret in the store {store}.").format(
-            address=account.address, provider=account.preset.title, store=account.store
+            address=account.address, provider=_(account.preset.title), store=account.store
         ),
         style="green",
     )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, TextIO
 
 from ..errors import MailerError
-from ..i18n import _
+from ..i18n import _, system_text
 
 __all__ = ["Output", "printable"]
 
@@ -130,7 +130,7 @@ def _write(stream: TextIO | None, text: str) -> None:
     except (OSError, ValueError) as error:
         _abandon(stream)
         if stream is not sys.stderr:
-            reason = getattr(error, "strerror", None) or type(error).__name__
+            reason = system_text(getattr(error, "strerror", None)) or type(error).__name__
             _write(
                 sys.stderr,
                 "oauth-mailer: " + _("Standard output cannot be written: {reason}.").format(reason=reason),

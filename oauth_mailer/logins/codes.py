@@ -127,7 +127,7 @@ def _where_to_find(account: Account) -> str:
         "password": _("Give the password that {title} wants for sending mail."),
     }
     found = by_provider.get(account.provider) or by_kind.get(account.preset.secret, by_kind["password"])
-    return found.format(title=account.server.host if account.preset is CUSTOM else account.preset.title)
+    return found.format(title=account.server.host if account.preset is CUSTOM else _(account.preset.title))
 
 
 def _netease(site: str) -> str:

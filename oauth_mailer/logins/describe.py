@@ -61,7 +61,7 @@ def account_for(
         account.server  # noqa: B018 - raises where no server is known
     elif host or port or security:
         raise ConfigError(
-            _("{title} is reached by its own API, which has no host to name.").format(title=preset.title),
+            _("{title} is reached by its own API, which has no host to name.").format(title=_(preset.title)),
             code="host-without-smtp",
             hint=_("For Gmail by SMTP with an app password, use --provider gmail-smtp."),
         )
@@ -102,7 +102,7 @@ def _refuse_oauth(address: str, preset: Provider) -> NoReturn:
     raise ConfigError(
         _(
             "{title} takes no password or code any more, only OAuth, which this version cannot do for it."
-        ).format(title=preset.title),
+        ).format(title=_(preset.title)),
         code="oauth-unsupported",
         hint=_("Use another account, or a relay of yours: oauth-mailer login {address} --host HOST").format(
             address=address

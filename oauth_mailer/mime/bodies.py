@@ -13,7 +13,7 @@ from struct import Struct
 
 from ..attachment import shown
 from ..errors import MessageError
-from ..i18n import _
+from ..i18n import _, system_text
 
 __all__ = ["EncodedFile", "EncodedOctets", "base64_size", "encoded_base64", "encoded_text"]
 
@@ -124,7 +124,7 @@ class EncodedFile:
             with _opened(path) as file:
                 return cls(path, _state(path, file))
         except OSError as error:
-            raise _changed(path, error.strerror or str(error)) from error
+            raise _changed(path, system_text(error.strerror) or str(error)) from error
 
     def __len__(self) -> int:
         return base64_size(self.state[0])
@@ -144,7 +144,7 @@ class EncodedFile:
                         self._check(file)
                     yield encoded_base64(data)
         except OSError as error:
-            raise _changed(self.path, error.strerror or str(error)) from error
+            raise _changed(self.path, system_text(error.strerror) or str(error)) from error
 
     def _check(self, file: io.FileIO) -> None:
         if _state(self.path, file) != self.state:

@@ -16,7 +16,7 @@ from typing import Any, Self
 import trustme
 
 from ..errors import ConfigError
-from ..i18n import _
+from ..i18n import _, system_text
 from .consent import Consent
 from .gmail import Gmail
 from .grants import Grants
@@ -108,7 +108,7 @@ class Sandbox:
             self.stop()
             raise ConfigError(
                 _("The sandbox cannot listen on port {port}: {reason}").format(
-                    port=self._port, reason=error.strerror or error
+                    port=self._port, reason=system_text(error.strerror) or error
                 ),
                 code="sandbox-port",
                 hint=_("Choose another port, or 0 for any free one."),

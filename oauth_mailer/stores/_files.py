@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import StoreError
-from ..i18n import _
+from ..i18n import _, system_text
 from . import Secret
 
 __all__ = ["read_secret_file", "without_newline"]
@@ -25,7 +25,7 @@ def read_secret_file(path: Path, source: str) -> Secret:
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise StoreError(
             _("The file {path}, named by {source}, cannot be read: {reason}.").format(
-                path=path, source=source, reason=getattr(error, "strerror", None) or error
+                path=path, source=source, reason=system_text(getattr(error, "strerror", None)) or error
             ),
             code="secret-file",
             hint=_("Check that the file is there and that this user may read it."),

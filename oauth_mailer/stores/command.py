@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigError, StoreError
-from ..i18n import _
+from ..i18n import _, system_text
 from . import Secret, Slot, StoreOptions, is_seconds, storable
 from ._files import without_newline
 
@@ -152,7 +152,7 @@ class CommandStore:
         except (OSError, ValueError) as error:
             raise StoreError(
                 _("{program} cannot be started: {reason}.").format(
-                    program=command[0], reason=getattr(error, "strerror", None) or error
+                    program=command[0], reason=system_text(getattr(error, "strerror", None)) or error
                 ),
                 code="command-missing",
                 hint=_("Install it, or mend [stores.command] in the configuration."),

@@ -16,7 +16,7 @@ from threading import Lock
 
 from .. import private_file
 from ..errors import LoginRequired, StoreError
-from ..i18n import _
+from ..i18n import _, system_text
 from . import Secret, Slot, StoreOptions, storable
 from ._files import read_secret_file
 from ._sealed import Damaged, Key, Newer, WrongPassphrase, new_key, seal, unseal
@@ -76,7 +76,7 @@ class EncryptedFileStore:
         except OSError as error:
             raise StoreError(
                 _("The file of secrets {path} cannot be written: {reason}.").format(
-                    path=self.path, reason=error
+                    path=self.path, reason=system_text(error.strerror) or error
                 ),
                 code="store-unwritable",
                 hint=_(
@@ -92,7 +92,7 @@ class EncryptedFileStore:
         except OSError as error:
             raise StoreError(
                 _("The file of secrets {path} cannot be read: {reason}.").format(
-                    path=self.path, reason=error
+                    path=self.path, reason=system_text(error.strerror) or error
                 ),
                 code="store-unreadable",
                 hint=_("Check that it belongs to the user who runs this."),

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import LoginRequired, OutcomeUnknown, RejectedError, RouteError, SendError, TransientError
-from ..i18n import _
+from ..i18n import N_, _
 from ..wire.one_post import Answer
 
 __all__ = ["refusal"]
@@ -21,11 +21,6 @@ __all__ = ["refusal"]
 _MINUTE = 60.0  # the send quota is counted by the minute
 _DAY = 86400.0  # the daily limit is a rolling one of 24 hours
 _MAX_WAIT = 7 * _DAY
-
-
-def N_(text: str) -> str:  # noqa: N802 - gettext's name for "translated later"
-    """Mark a text for the catalogue."""
-    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..accounts import Account
 from ..auth import Credential
 from ..errors import ConfigError, TransientError
-from ..i18n import _
+from ..i18n import _, system_text
 from ..message import Envelope
 from ..mime import Content
 from . import Acceptance
@@ -53,7 +53,7 @@ class FileTransport:
         except OSError as error:
             raise TransientError(
                 _("The message cannot be written to {folder}: {reason}.").format(
-                    folder=self.folder, reason=error.strerror or error
+                    folder=self.folder, reason=system_text(error.strerror) or error
                 ),
                 code="file-unwritable",
                 hint=_("Make room, or set another folder that you may write to."),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import TransientError
-from ..i18n import _
+from ..i18n import _, system_text
 from .endpoint import is_loopback
 from .tls import certificate_error
 
@@ -145,4 +145,4 @@ def reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return _("time-out")
     strerror = error.strerror if isinstance(error, OSError) else None
-    return strerror or str(error) or type(error).__name__
+    return system_text(strerror or str(error)) or type(error).__name__

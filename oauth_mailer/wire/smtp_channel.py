@@ -8,6 +8,8 @@ import ssl
 import time
 from dataclasses import dataclass
 
+from ..i18n import _
+
 __all__ = ["Channel", "GarbledReply", "PeerClosed", "Reply"]
 
 MAX_LINE = 4096
@@ -77,11 +79,12 @@ class Channel:
         if self._buffer:
             raise GarbledReply(bytes(self._buffer))
         self._sock.settimeout(self._timeout)
-        # wrap_socket() makes no handshake, and leaves a socket open, if the peer has gone: ask before and after.
+        # wrap_socket() makes no handshake, and leaves a socket open, if the peer has gone: ask before and
+        # after.
         self._sock.getpeername()
         self._sock = context.wrap_socket(self._sock, server_hostname=host)
         if not self.encrypted:
-            raise PeerClosed("the server ended the connection")
+            raise PeerClosed(_("the server ended the connection"))
 
     def write(self, data: bytes | bytearray, timeout: float | None = None) -> None:
         """Send these octets, all of them within the time."""
@@ -153,7 +156,7 @@ class Channel:
     def _fill(self) -> None:
         data = self._sock.recv(MAX_LINE)
         if not data:
-            raise PeerClosed("the server ended the connection")
+            raise PeerClosed(_("the server ended the connection"))
         self._buffer += data
 
     def _wait_until(self, deadline: float) -> None:

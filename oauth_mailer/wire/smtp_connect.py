@@ -7,7 +7,7 @@ import ssl
 import time
 
 from ..errors import OutcomeUnknown, RouteError, SendError, TransientError
-from ..i18n import _
+from ..i18n import _, system_text
 from ..providers import Server
 from ..replies import readable
 from .smtp_channel import GarbledReply
@@ -205,4 +205,5 @@ def _reason(error: Exception) -> str:
         return _("no SMTP reply: {text}").format(text=readable(error.data[:200]))
     if isinstance(error, ssl.SSLError):
         return tls_reason(error)
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return system_text(strerror or str(error)) or type(error).__name__

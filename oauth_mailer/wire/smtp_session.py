@@ -160,7 +160,7 @@ class SmtpSession:
     @property
     def _open(self) -> Channel:
         if self._channel is None:
-            raise ConnectionError("the connection is closed")
+            raise ConnectionError(_("the connection is closed"))
         return self._channel
 
     @contextmanager

@@ -6,7 +6,7 @@ import ssl
 from pathlib import Path
 
 from ..errors import RouteError
-from ..i18n import _
+from ..i18n import _, system_text
 
 __all__ = ["certificate_error", "client_context", "tls_reason"]
 
@@ -22,7 +22,7 @@ def client_context(ca_file: str = "") -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         raise RouteError(
             _("The file of trusted certificates {path} cannot be used: {reason}.").format(
-                path=ca_file, reason=getattr(error, "strerror", None) or type(error).__name__
+                path=ca_file, reason=system_text(getattr(error, "strerror", None)) or type(error).__name__
             ),
             code="ca-file",
             hint=_("Give a PEM file with --ca-file, or remove ca_file from the configuration."),
@@ -55,7 +55,7 @@ def certificate_error(error: ssl.SSLCertVerificationError, host: str) -> RouteEr
         hint = _("If {host} has a certificate authority of its own, name its PEM file with --ca-file.")
     return RouteError(
         _("The certificate of {host} is not trusted: {reason}. Nothing was sent there.").format(
-            host=host, reason=reason.rstrip(".")
+            host=host, reason=system_text(reason.rstrip("."))
         ),
         code="tls-certificate",
         hint=hint.format(host=host),
