@@ -17,7 +17,7 @@ _WIDTH = 76
 _WORD = 75
 """Octets of an encoded word (RFC 2047 §2); 12 of them are ``=?utf-8?b?`` and ``?=``."""
 
-_NARROW = 40  # with less room beside the field's name, encoded words begin on the next line
+_NARROW = 24  # with less room beside the field's name, encoded words begin on the next line
 _NAME = 60  # octets of a parameter that stands on its line in one piece
 
 # One word after the other with one blank between them, each short enough for a line (RFC 5322 §2.1.1).
@@ -27,6 +27,8 @@ _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345
 _Q_OCTETS = tuple(chr(n) if n in _Q_SAFE else "_" if n == 0x20 else f"={n:02X}" for n in range(256))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Some readers take quotes and angles off twice, or stumble over a backslash.
+_QUOTABLE = re.compile(r"[ !#-;=?-\[\]-~]*")
 _ATTRIBUTE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+.^_`{|}~-")
 
 
@@ -77,9 +79,8 @@ def parameters(name: str, value: str, names: Iterable[tuple[str, str]]) -> bytes
     """
     lines = [f"{name}: {value}" if len(name) + len(value) < _WIDTH - 2 else f"{name}:\r\n {value}"]
     for key, text in names:
-        plain = quoted(text)
-        if len(plain) <= _NAME and plain.isascii() and "=?" not in plain:
-            lines.append(f"{key}={plain}")
+        if len(text) < _NAME and _QUOTABLE.fullmatch(text) and "=?" not in text:
+            lines.append(f'{key}="{text}"')
         elif key == "name":
             words = encoded_words(text, _NAME, _WORD - 3)  # quotes and a semicolon may stand around them
             lines.append(f'{key}="' + "\r\n ".join(words) + '"')
