@@ -209,8 +209,7 @@ def test_a_chinese_user_reads_what_happened_and_what_to_type(box: Mailbox) -> No
 
     misspelt = send("--subjet", "x")
     assert (misspelt.code, misspelt.out) == (64, "")
-    assert "没有选项 --subjet" in misspelt.err
-    assert "你是想用 --subject 吗？" in misspelt.err
+    assert "没有选项 --subjet。你是想用 --subject 吗？" in misspelt.err
     assert "运行：oauth-mailer send --help" in misspelt.err
 
     missing = run("login")

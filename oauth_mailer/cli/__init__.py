@@ -85,9 +85,13 @@ def _command(name: str) -> ModuleType:
         from .arguments import nearest
 
         near = nearest(name, COMMANDS)
-        message = _("There is no command {name!r}.").format(name=name)
+        message = (
+            _("There is no command {name!r}. Did you mean {near}?")
+            if near
+            else _("There is no command {name!r}.")
+        )
         raise UsageError(
-            message + (" " + _("Did you mean {near}?").format(near=near) if near else ""),
+            message.format(name=name, near=near),
             code="usage",
             hint=_("Run: oauth-mailer --help"),
         )

@@ -98,12 +98,17 @@ class Parser(argparse.ArgumentParser):
                 _("There are more arguments than {command} takes.").format(command=self.prog)
             )
         near = nearest(options[0], self._option_string_actions)
-        message = _("There is no option {option}.").format(option=options[0])
-        raise self._usage_error(message + (" " + _("Did you mean {near}?").format(near=near) if near else ""))
+        message = (
+            _("There is no option {option}. Did you mean {near}?")
+            if near
+            else _("There is no option {option}.")
+        )
+        raise self._usage_error(message.format(option=options[0], near=near))
 
     def format_help(self) -> str:
         """The help, with the examples at its end."""
-        text = super().format_help()
+        # argparse puts its own colon after a title, whatever the language.
+        text = re.sub("(?m)^(.*[\u3000-\uffef]):$", r"\1：", super().format_help())
         return f"{text}\n{_('Examples:')}\n  " + "\n  ".join(self.examples) + "\n" if self.examples else text
 
     def error(self, message: str) -> NoReturn:
