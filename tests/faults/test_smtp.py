@@ -512,6 +512,13 @@ def test_a_sender_that_is_not_the_login_is_a_routes_error(code: bytes, data: byt
     assert not server.received
 
 
+def test_without_pipelining_nothing_is_said_after_the_sender_was_refused() -> None:
+    with SmtpScript(extensions=EXTENSIONS[1:], mail=b"550 5.7.1 no\r\n") as server:
+        refused(server, RouteError, "sender-refused")
+    assert server.commands[-1] == "QUIT"
+    assert not server.said("RCPT")
+
+
 @pytest.mark.parametrize(
     ("reply", "kind"), [(b"554 5.7.1 spam\r\n", RejectedError), (b"451 later\r\n", TransientError)]
 )

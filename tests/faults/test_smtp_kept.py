@@ -158,6 +158,18 @@ def test_after_an_answer_that_data_cannot_have_the_connection_is_given_up() -> N
     assert (server.connections, len(server.accepted), len(server.said("RSET"))) == (2, 1, 0)
 
 
+@pytest.mark.parametrize("step", ["mail", "rcpt", "data", "dot"])
+def test_after_421_the_connection_is_given_up_even_if_the_server_forgets_to_close_it(step: str) -> None:
+    script: dict[str, list[Step]] = {step: [b"421 4.3.2 closing\r\n"]}
+    with SmtpScript(**script) as server:  # type: ignore[arg-type]
+        way = transport(server)
+        with pytest.raises(TransientError):
+            way.send(envelope(), content())
+        way.send(envelope(), content())
+        way.close()
+    assert (server.connections, len(server.accepted), len(server.said("RSET"))) == (2, 1, 0)
+
+
 @pytest.mark.parametrize(
     "limits", [Limits(messages=1), Limits(age=-1), Limits(idle=-1)], ids=["messages", "age", "idle"]
 )
