@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from .address import Address, check_text
@@ -103,7 +104,9 @@ class Message:
             "text": body(text),
             "html": body(html),
             "reply_to": _addresses(reply_to),
-            "attachments": tuple(one if isinstance(one, Attachment) else Attachment(one) for one in files),
+            "attachments": tuple(
+                one if isinstance(one, Attachment) else Attachment(Path(one)) for one in files
+            ),
             "headers": tuple(header(name, value) for name, value in pairs),
             "from_name": check_text(from_name, lambda: _("A display name")).strip(" "),
             "in_reply_to": message_ids(in_reply_to),
