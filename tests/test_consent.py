@@ -332,8 +332,9 @@ GOOD = {"client_id": "x.apps.googleusercontent.com", "auth_uri": "https://a/", "
         ({"installed": GOOD | {"revocation_uri": "http://oauth.example/r"}}, "endpoint-plain-http"),
         ('{"installed": {"client_id": "canary", "client_se', "client-truncated"),
         ("", "client-truncated"),
-        ("\x00\x01", "client-truncated"),
-        ("[" * 70_000, "client-truncated"),
+        ("\x00\x01", "client-not-json"),
+        ("[" * 60_000, "client-truncated"),
+        ("[" * 70_000, "client-too-large"),
     ],
 )
 def test_each_wrong_client_file_has_its_own_message_and_shows_nothing_of_the_file(

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from ..errors import ConfigError
-from ..i18n import _
+from ..i18n import _, system_text
 from ..stores import Secret
 from ..wire.endpoint import check_endpoint
 
@@ -92,18 +92,26 @@ def _object(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise _wrong(
             _("The client file {path} cannot be read: {reason}.").format(
-                path=path, reason=error.strerror or type(error).__name__
+                path=path, reason=system_text(error.strerror) or type(error).__name__
             ),
             "client-unreadable",
         ) from error
+    if len(data) > _MAX_SIZE:
+        raise _wrong(
+            _("The file {path} is far too large for a client file.").format(path=path), "client-too-large"
+        )
     try:
         content = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         # Without the cause: its text shows a part of the file, and that could be the secret.
+        start = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if start and not start.startswith((b"{", b"[")):
+            raise _wrong(
+                _("The file {path} is no client file: it is not in JSON.").format(path=path),
+                "client-not-json",
+            ) from None
         raise _wrong(
-            _("The client file {path} is no whole JSON file: it is cut off, or another kind of file.").format(
-                path=path
-            ),
+            _("The client file {path} is cut off or damaged: it is no whole JSON.").format(path=path),
             "client-truncated",
         ) from None
     return content if isinstance(content, dict) else {}

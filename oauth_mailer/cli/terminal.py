@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import queue
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 
 from ..errors import LoginRequired
 from ..i18n import _
 from ..stores import Secret
 from .output import Output, is_terminal
+from .typed import typed_line
 
 __all__ = ["Refusing", "Terminal", "has_browser", "open_prompt"]
 
 _BROWSER_STARTS = 5.0
 """Seconds after which a browser program that has not ended is taken to be open."""
-
-_LONGEST_LINE = 16_384  # octets
 
 
 class Refusing:
@@ -28,7 +25,8 @@ class Refusing:
     asks = False
 
     def __init__(self, output: Output, *, browser: bool = True) -> None:
-        self._output = output
+        # What is said here is needed to answer at all: --quiet does not take it away.
+        self._output = Output(json=output.json)
         self._browser = browser
 
     def say(self, text: str) -> None:
@@ -38,7 +36,7 @@ class Refusing:
 
     def ask(self, question: str, done: threading.Event) -> str | None:
         """As in ``Prompt``: asks nothing, but a line that another program hands in is taken."""
-        return _line(done)
+        return typed_line(done)
 
     def ask_secret(self, question: str) -> Secret:
         """Refused."""
@@ -64,7 +62,7 @@ class Terminal(Refusing):
     def ask(self, question: str, done: threading.Event) -> str | None:
         """As in ``Prompt``."""
         print(question.rstrip(), end=" ", file=sys.stderr, flush=True)
-        line = _line(done)
+        line = typed_line(done)
         if line is None:
             print(file=sys.stderr)
         return line
@@ -82,29 +80,6 @@ class Terminal(Refusing):
 def open_prompt(output: Output, *, browser: bool = True) -> Refusing:
     """The prompt for this process. ``browser``: whether one may be opened."""
     return (Terminal if is_terminal(sys.stdin) else Refusing)(output, browser=browser)
-
-
-def _line(done: threading.Event) -> str | None:
-    """A line from standard input; None at its end, or as soon as ``done`` is set."""
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-
-    def read() -> None:
-        # Past Python's own buffer: a thread that is left waiting in it would keep the program from ending.
-        data = b""
-        with suppress(OSError, ValueError):
-            while not data.endswith(b"\n") and len(data) < _LONGEST_LINE:
-                if not (more := os.read(sys.stdin.fileno(), 1)):
-                    break
-                data += more
-        lines.put(data)
-
-    if sys.stdin is None:
-        return None
-    threading.Thread(target=read, name="oauth-mailer-line", daemon=True).start()
-    while not done.is_set():
-        with suppress(queue.Empty):
-            return lines.get(timeout=0.1).decode("utf-8", "replace").strip() or None
-    return None
 
 
 def _no_answer() -> LoginRequired:

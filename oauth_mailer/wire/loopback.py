@@ -22,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ConfigError
-from ..i18n import _
+from ..i18n import _, system_text
 from ..stores import Secret
 from .result_page import page
 
@@ -142,6 +142,8 @@ class Listener:
         self._stop, self._settle = from_outside(stopped), from_outside(self._settled)
         with self._socket:
             accepting = loop.create_task(self._accept_all())
+            # Whoever asks a person meanwhile looks at ``done`` only, and does not call ``wait``.
+            loop.call_later(self._deadline - time.monotonic(), self.done.set)
             self._ready.set()
             await stopped.wait()
             accepting.cancel()
@@ -232,7 +234,7 @@ def _listening(port: int) -> socket.socket:
         sock.close()
         raise ConfigError(
             _("Port {port} of this computer cannot be listened on: {reason}.").format(
-                port=port, reason=error.strerror or error
+                port=port, reason=system_text(error.strerror) or error
             ),
             code="port-taken",
             hint=_("Leave --port out to have a free one chosen, or name another."),

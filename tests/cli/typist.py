@@ -36,6 +36,7 @@ class Typist:
         self._master, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, b"\x28\x00\x78\x00\x00\x00\x00\x00")  # 40 rows, 120 columns
         self.screen = ""
+        self._seen = 0
         with (out or Path(os.devnull)).open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", _LAUNCHER, sys.executable, "-m", "oauth_mailer", *words],
@@ -49,11 +50,11 @@ class Typist:
         os.close(terminal)
 
     def wait_for(self, text: str) -> None:
-        """Read until the screen shows this text."""
-        seen = len(self.screen) if text in self.screen else 0
-        while text not in self.screen[seen:]:
+        """Read until the screen shows this text, after what was waited for before."""
+        while (at := self.screen.find(text, self._seen)) < 0:
             if not self._read():
                 raise AssertionError(f"{text!r} never came:\n{self.screen}")
+        self._seen = at + len(text)
 
     def type(self, line: str) -> None:
         """Type a line and press Enter."""
@@ -69,6 +70,13 @@ class Typist:
     def press_ctrl_c(self) -> None:
         """As at a keyboard: the terminal sends SIGINT to the program."""
         os.write(self._master, b"\x03")
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed."""
+        import termios
+
+        return bool(termios.tcgetattr(self._master)[3] & termios.ECHO)
 
     def end(self) -> int:
         """Read to the end; the exit code."""
