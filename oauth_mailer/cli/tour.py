@@ -5,14 +5,17 @@ from __future__ import annotations
 import email.message
 import email.policy
 import json
+import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import logins
 from ..accounts import Accounts
+from ..errors import MailerError
 from ..i18n import _
 from ..mailer import Mailer, open_mailer
 from ..message import Attachment, Envelope, Message
@@ -30,42 +33,63 @@ if TYPE_CHECKING:
 
 __all__ = ["Tour"]
 
-_GMAIL, _QQ = "you@gmail.com", "you@qq.com"
+_GMAIL = "you@gmail.com"
 _PERSON, _PROGRAM = 180.0, 30.0
 """Seconds that a person has for the consent page, and the program itself."""
+
+_STEPS = 5
 
 
 class Tour:
     """Logs in, sends and logs out, by the very code of real sending, and tells of each step.
 
-    ``folder``: where the configuration is written; ``store``: the kind of token store; ``browser``: whether
-    one may be opened.
+    ``folder``: where the configuration is written; ``store``: the kind of token store; ``settings``: the
+    user's own for it; ``browser``: whether one may be opened.
     """
 
-    def __init__(self, sandbox: Sandbox, folder: Path, output: Output, *, store: str, browser: bool) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        folder: Path,
+        output: Output,
+        *,
+        store: str,
+        settings: Mapping[str, Any],
+        browser: bool,
+    ) -> None:
         self._sandbox = sandbox
         self._folder = folder
         self._output = output
-        settings = Accounts().store_settings(store) if store != "memory" else {}
+        # A store that lasts may hold the code of a real account: this name is nobody's.
+        self._qq = "you@qq.com" if store == "memory" else f"try-{secrets.token_hex(6)}@qq.com"
         self._guide = Guide(output, sandbox.code, browser=browser)
         self._store = open_store(store, StoreOptions(folder, settings, self._guide.ask_secret))
         self._step = 0
 
     def walk(self) -> list[dict[str, Any]]:
         """Every step; what was received. Raises ``MailerError``, also for a message that arrived changed."""
-        self._title(_("Log in to {address} by consent").format(address=_GMAIL))
-        self._log_in_by_consent()
-        self._title(_("Log in to {address} by authorization code").format(address=_QQ))
-        self._log_in_by_code()
-        shown = []
-        for address, way in ((_GMAIL, _("Gmail API")), (_QQ, _("SMTP"))):
-            self._title(_("Send as {address} by {way}").format(address=address, way=way))
-            shown.append(self._send(address))
-        self._title(_("Log out"))
-        for address in (_GMAIL, _QQ):
-            logins.logout(address, home=self._folder, store=self._store)
+        try:
+            self._title(_("Log in to {address} by consent").format(address=_GMAIL))
+            self._log_in_by_consent()
+            self._title(_("Log in to {address} by authorization code").format(address=self._qq))
+            self._log_in_by_code()
+            shown = []
+            for address, way in ((_GMAIL, _("Gmail API")), (self._qq, _("SMTP"))):
+                self._title(_("Send as {address} by {way}").format(address=address, way=way))
+                shown.append(self._send(address))
+            self._title(_("Log out"))
+        except BaseException:
+            with suppress(MailerError):  # the first error is the one to tell
+                self._log_out()
+            raise
+        self._log_out()
         self._done(_("The token is revoked, and both secrets are forgotten."))
         return shown
+
+    def _log_out(self) -> None:
+        """Out of every account that was logged in to so far, so that nothing stays in the store."""
+        for account in list(Accounts(self._folder)):
+            logins.logout(account.address, home=self._folder, store=self._store)
 
     def _log_in_by_consent(self) -> None:
         client = self._folder / "client_secret.json"
@@ -88,9 +112,9 @@ class Tour:
 
     def _log_in_by_code(self) -> None:
         server = self._sandbox.smtp
-        self._command(f"login {_QQ} --host {server.host} --smtp-port {server.port} --ca-file ca.pem")
+        self._command(f"login {self._qq} --host {server.host} --smtp-port {server.port} --ca-file ca.pem")
         account = logins.account_for(
-            _QQ,
+            self._qq,
             host=server.host,
             port=server.port,
             security="tls",
@@ -130,7 +154,7 @@ class Tour:
         path = self._folder / f"{received.route}.eml"
         path.write_bytes(received.delivered)
         message = email.message_from_bytes(received.delivered, policy=email.policy.default)
-        self._output.say("     " + _("As it was received, octet for octet what was sent:"))
+        self._output.say("     " + _("Received, octet for octet as it was sent:"))
         for line in _shown(message, received.recipients):
             self._output.say(f"     │ {line}")
         return {
@@ -146,7 +170,7 @@ class Tour:
     def _title(self, text: str) -> None:
         self._step += 1
         self._output.say()
-        self._output.say(f"{self._step}/5  {text}", style="bold")
+        self._output.say(f"{self._step}/{_STEPS}  {text}", style="bold")
 
     def _command(self, words: str) -> None:
         self._output.say(f"     $ oauth-mailer {words}", style="dim")
@@ -178,58 +202,69 @@ class Guide(Refusing):
 
     def __init__(self, output: Output, code: str, *, browser: bool) -> None:
         super().__init__(output, browser=browser)
+        self._output = output
         self._code = code
         self._url = ""
         self._follower: threading.Thread | None = None
         self.seen_by_a_person = browser and has_browser()
 
     def say(self, text: str) -> None:
-        """As in ``Prompt``."""
+        """As in ``Prompt``; where nobody sees the consent page, no words on how to open it."""
+        if self._url and not self.seen_by_a_person:
+            return
         for line in text.splitlines():
             self._output.say(f"     {line}")
 
     def ask_secret(self, question: str) -> Secret:
         """As in ``Prompt``."""
-        self.say(_("{question} **************** (typed for you)").format(question=question))
+        self.say(_("{question} **************** (typed for you)").format(question=question.rstrip()))
         return Secret(self._code)
 
     def open_browser(self, url: str) -> bool:
         """As in ``Prompt``."""
         self._url = url
-        return self.seen_by_a_person and super().open_browser(url)
+        if self.seen_by_a_person and not super().open_browser(url):
+            self.seen_by_a_person = False
+        return self.seen_by_a_person
 
     def ask(self, question: str, done: threading.Event) -> str | None:
         """As in ``Prompt``: asked for the answer of the consent page, it gets it as a browser would."""
-        self.say(_("There is no browser here, so the program follows the page itself:"))
+        self._tell(_("No browser is opened: the program follows the consent page itself."))
         # The last page comes only when the login has gone on, which it does from here.
-        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._follower = threading.Thread(target=self._follow, args=(self._url,), daemon=True)
         self._follower.start()
         done.wait(_PROGRAM)
         return None
 
     def finish(self) -> None:
         """Wait for the last page."""
+        self._url = ""
         if self._follower is not None:
             self._follower.join(_PROGRAM)
 
-    def _follow(self) -> None:
+    def _follow(self, url: str) -> None:
         try:
-            follow_consent(self._url, self.say)
+            follow_consent(url, self._tell)
         except (OSError, ValueError) as error:
-            self.say(_("The page could not be followed: {reason}").format(reason=error))
+            self._tell(_("The page could not be followed: {reason}").format(reason=error))
+
+    def _tell(self, text: str) -> None:
+        self._output.say(f"     {text}", style="dim")
 
 
 def _shown(message: email.message.EmailMessage, recipients: Sequence[str]) -> Iterator[str]:
-    for name in ("From", "To", "Cc", "Subject", "Date", "Message-ID"):
+    for name in ("From", "To", "Cc", "Subject"):
         yield f"{name}: {message[name]}"
     yield _("(to, by the envelope: {recipients})").format(recipients=", ".join(recipients))
+    others = []
     for part in message.walk():
         if part.is_multipart():
             continue
         content = part.get_content()
         if file_name := part.get_filename():
-            yield _("[attachment {name}, {size} octets]").format(name=file_name, size=len(content))
+            others.append(_("[attachment {name}, {size} octets]").format(name=file_name, size=len(content)))
         elif part.get_content_type() == "text/plain":
             yield from ("", *content.splitlines(), "")
         else:
-            yield f"[{part.get_content_type()}]"
+            others.append(f"[{part.get_content_type()}]")
+    yield " ".join(others)

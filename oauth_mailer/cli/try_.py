@@ -60,9 +60,11 @@ def parser() -> Parser:
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Walk through it all; returns the exit code. Raises ``MailerError``."""
+    from ..accounts import Accounts
     from ..sandbox import Sandbox  # says by itself which extra is missing
     from .tour import Tour
 
+    settings = {} if arguments.store == "memory" else Accounts().store_settings(arguments.store)
     with ExitStack() as stack:
         folder = Path(tempfile.mkdtemp(prefix="oauth-mailer-try-"))
         if arguments.keep:
@@ -74,10 +76,18 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         )
         sandbox = stack.enter_context(Sandbox())
         stack.enter_context(_environment(OAUTH_MAILER_GMAIL_ENDPOINT=sandbox.gmail_endpoint))
-        tour = Tour(sandbox, folder, output, store=arguments.store, browser=not arguments.no_browser)
+        tour = Tour(
+            sandbox,
+            folder,
+            output,
+            store=arguments.store,
+            settings=settings,
+            browser=not arguments.no_browser,
+        )
         shown = tour.walk()
     if output.json:
         output.record({"status": "passed", "messages": shown})
+    output.say()
     output.say(_("All of it works on this machine: consent, token, Gmail API, SMTP."), style="green")
     output.say(_("Next, with your own: oauth-mailer login --help"))
     return OK
