@@ -31,6 +31,7 @@ __all__ = ["Answer", "Listener", "read_answer"]
 _LONGEST_HEAD = 65_536  # octets of a request; a browser sends cookies of other ports on this host too
 _PATIENCE = 10.0  # seconds for a request to be there whole
 _MOST = 64  # connections at once: what comes when there are so many ends the one that has waited longest
+_BREATH = 0.1  # seconds until accepting is tried again where it failed
 _FAREWELL = 3.0  # seconds for the last page to get out
 
 
@@ -124,7 +125,9 @@ class Listener:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            # The same kind of loop on every system; Windows has another one by default.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._serve())
         finally:
             self._ready.set()
 
@@ -141,13 +144,12 @@ class Listener:
 
         self._stop, self._settle = from_outside(stopped), from_outside(self._settled)
         with self._socket:
-            accepting = loop.create_task(self._accept_all())
+            loop.add_reader(self._socket, self._accept_one, loop)
             # Whoever asks a person meanwhile looks at ``done`` only, and does not call ``wait``.
             loop.call_later(self._deadline - time.monotonic(), self.done.set)
             self._ready.set()
             await stopped.wait()
-            accepting.cancel()
-            await asyncio.gather(accepting, return_exceptions=True)
+            loop.remove_reader(self._socket)
         # Whoever waits for the last page gets it; nobody else is waited for.
         if self._last_page is None:
             self._last_page = ("400 Bad Request", _over())
@@ -158,19 +160,25 @@ class Listener:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _accept_all(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _address = await loop.sock_accept(self._socket)
-            except OSError:  # it was gone before it was taken, or there are too many open files
-                await asyncio.sleep(0.1)
-                continue
-            if len(self._connections) >= _MOST:
-                next(iter(self._connections)).cancel()
-            task = loop.create_task(self._talk(sock))
-            self._connections[task] = sock
-            task.add_done_callback(self._ended)
+    def _accept_one(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Not loop.sock_accept: a connection that comes as that is cancelled would be lost unclosed.
+        try:
+            sock, _address = self._socket.accept()
+        except (BlockingIOError, ConnectionError):  # it was gone before it was taken
+            return
+        except OSError:  # too many open files: it stays in the queue for now
+            loop.remove_reader(self._socket)
+            loop.call_later(_BREATH, self._accept_again, loop)
+            return
+        if len(self._connections) >= _MOST:
+            next(iter(self._connections)).cancel()
+        task = loop.create_task(self._talk(sock))
+        self._connections[task] = sock
+        task.add_done_callback(self._ended)
+
+    def _accept_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._socket.fileno() >= 0:
+            loop.add_reader(self._socket, self._accept_one, loop)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._connections.pop(task).close()
