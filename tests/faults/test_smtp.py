@@ -354,8 +354,20 @@ def test_a_refused_code_is_not_shown_again_until_somebody_acts() -> None:
 
 def test_threads_with_a_wrong_code_show_it_once() -> None:
     errors: list[MailerError] = []
-    with SmtpScript(secrets=["another"]) as server:
-        way = transport(server)
+    there, everyone = threading.Semaphore(0), threading.Event()
+
+    def hello(talk: Talk) -> bool:
+        there.release()
+        return talk.say(b"250-mx.example\r\n250 AUTH PLAIN\r\n")
+
+    def refuse(talk: Talk) -> bool:  # once all are connected, so that each could show it before the answer
+        if not everyone.is_set():
+            assert all(there.acquire(timeout=30) for _ in range(4))
+            everyone.set()
+        return talk.say(b"535 5.7.8 no\r\n")
+
+    with SmtpScript(ehlo=hello, auth=refuse) as server:
+        way = transport(server, timeout=60)
 
         def one() -> None:
             try:
@@ -367,7 +379,7 @@ def test_threads_with_a_wrong_code_show_it_once() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60)
         way.close()
     assert len(errors) == 8
     assert len(server.auths) == 1
