@@ -28,6 +28,7 @@ _MAX_7BIT = 78
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _UNTOUCHED = _PRINTABLE + b"\r\n\t"
 _LITERAL = _UNTOUCHED.replace(b"=", b"")
+_UNSAFE = (b"From ", b".")
 
 
 def encoded_text(text: str) -> tuple[str, bytes]:
@@ -46,9 +47,10 @@ def encoded_text(text: str) -> tuple[str, bytes]:
     special = len(data.translate(None, _LITERAL))
     if len(data) + 2 * special <= len(data) * 4 // 3:
         lines = b2a_qp(data, istext=True).split(b"\r\n")
-        return "quoted-printable", b"\r\n".join(
-            [_mended(line) if len(line) > 76 or line[:1] in b"F." else line for line in lines]
-        )
+        for number, line in enumerate(lines):
+            if len(line) > 76 or line.startswith(_UNSAFE):
+                lines[number] = _mended(line)
+        return "quoted-printable", b"\r\n".join(lines)
     return "base64", encoded_base64(data)
 
 
@@ -58,7 +60,10 @@ def _is_fragile(data: bytes) -> bool:
     framed = b"\r\n" + data
     return (
         bool(data.translate(None, _UNTOUCHED))
-        or any(mark in framed for mark in (b" \r\n", b"\t\r\n", b"\r\nFrom ", b"\r\n.\r\n"))
+        or b" \r\n" in framed
+        or b"\t\r\n" in framed
+        or b"\r\nFrom " in framed
+        or b"\r\n.\r\n" in framed
         or max(map(len, data.split(b"\r\n"))) > _MAX_7BIT
     )
 
@@ -75,9 +80,8 @@ def _mended(line: bytes) -> bytes:
     if len(line) <= 76:
         return line
     at = 70
-    while (
-        b"=" in line[at - 2 : at] or line[at : at + 1] in b"F."
-    ):  # neither inside =XX, nor what is unsafe again
+    # Neither inside =XX, nor so that the next line is what is mended here.
+    while b"=" in line[at - 2 : at] or line.startswith(b"From ", at):
         at -= 1
     return line[:at] + b"=\r\n" + line[at:]
 

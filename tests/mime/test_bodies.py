@@ -41,6 +41,11 @@ def encoding_of(text: str) -> str:
 @example("")
 @example("\n")
 @example("no line end")
+@example("F" * 75 + " ")
+@example("a" * 70 + "From ")
+@example("From " * 30)
+@example("." * 75 + "\t")
+@example("é" * 20 + "." * 40 + " \n.\n")
 @example("季度报告\n" * 500)
 @example(FAMILY)
 @example("x" * 5000)
@@ -71,6 +76,11 @@ def test_text_and_html_arrive_to_the_character(text: str, html: str) -> None:
 
 @moderately
 @given(BODIES)
+@example("a" * 70 + "From " + "b" * 70)
+@example("F" * 75 + " ")
+@example("From " * 30)
+@example("=" + "a" * 74 + ".")
+@example("=" + "a" * 75 + ".\n")
 def test_no_relay_has_a_reason_to_change_a_body(text: str) -> None:
     """What some of them change: "From " at the start of a line, a lone dot, a blank at the end of a line."""
     body = body_of(octets(Message(to="ann@example.com", text=text)))
