@@ -95,9 +95,10 @@ def test_the_name_of_an_attachment_arrives_as_it_is(name: str) -> None:
     assert part.disposition_parameters == {"filename": name}
     assert decoded_words(part.parameters["name"]) == name  # for QQ and Outlook
     (found,) = modern(data).iter_attachments()
-    # The standard library takes off quotes and angles even where they are part of the name.
-    assert found.get_filename() == unquote(name).strip()
-    assert classic(data).get_payload()[1].get_filename() == unquote(name).strip()  # type: ignore[index, union-attr]
+    # The standard library may take off quotes and angles even where they are part of the name.
+    assert found.get_filename() in (name, unquote(name).strip())
+    old = list(classic(data).walk())[-1]
+    assert old.get_filename() in (name, unquote(name).strip())
 
 
 VALUES = LINES.map(lambda text: text.strip(" "))
