@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from ..i18n import _, language
@@ -29,17 +30,22 @@ p { margin: .5rem 0; overflow-wrap: anywhere; }
 code { display: block; margin: .75rem 0; padding: .7rem .9rem; background: var(--back); border-radius: .5rem;
   border: 1px solid var(--line); white-space: pre-wrap; overflow-wrap: anywhere;
   font: .875rem/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, monospace; }
+a { color: inherit; text-underline-offset: .2em; }
+a:focus-visible { outline: 3px solid var(--mark); outline-offset: 2px; }
 .soft { color: var(--soft); font-size: .9rem; margin-top: 1.25rem; }
 """
 
 
+_COMMAND = re.compile(r"(.*[:：])\s*(oauth-mailer [^,;，；。]+)")
+_LINK = re.compile(r"(https://[^\s<>，；。]*[^\s<>.,;:，；。])")
+
+
 def page(title: str, text: str, *, good: bool) -> bytes:
-    """The page. ``text``: paragraphs, a line each; one that begins with ``$`` is a command to type."""
-    paragraphs = "\n".join(
-        f"<code>{escape(line[1:].strip())}</code>" if line.startswith("$") else f"<p>{escape(line)}</p>"
-        for line in text.splitlines()
-        if line.strip()
-    )
+    """The page. ``text``: paragraphs, a line each; what is to be typed or opened in them is set off.
+
+    A line that begins with ``$`` is a command as a whole.
+    """
+    paragraphs = "\n".join(_paragraph(line) for line in text.splitlines() if line.strip())
     ending = _("You can close this page and go back to the terminal.")
     return f"""<!doctype html>
 <html lang="{language().replace("_", "-")}"><head><meta charset="utf-8">
@@ -53,3 +59,17 @@ def page(title: str, text: str, *, good: bool) -> bytes:
 <p class="soft">{escape(ending)}</p>
 </main></body></html>
 """.encode()
+
+
+def _paragraph(line: str) -> str:
+    if line.startswith("$"):
+        return f"<code>{escape(line[1:].strip())}</code>"
+    if found := _COMMAND.fullmatch(line):
+        return f"<p>{_linked(found[1])}</p>\n<code>{escape(found[2])}</code>"
+    return f"<p>{_linked(line)}</p>"
+
+
+def _linked(text: str) -> str:
+    parts = [escape(part) for part in _LINK.split(text)]
+    parts[1::2] = [f'<a href="{url}" rel="noreferrer">{url}</a>' for url in parts[1::2]]
+    return "".join(parts)

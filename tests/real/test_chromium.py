@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from selenium.webdriver.common.by import By
 
 from oauth_mailer.accounts import Accounts
 from oauth_mailer.auth.google import consent_slot
@@ -133,7 +134,10 @@ def test_a_person_denies_it_and_the_old_login_still_works(
     assert done.json["error"]["code"] == "consent-denied"
     assert browser.driver.title == "The login did not succeed · oauth_mailer"
     assert "The consent was denied on Google's page." in browser.text
-    assert f"oauth-mailer login {ADDRESS}" in browser.text
+    (command,) = browser.driver.find_elements(By.TAG_NAME, "code")
+    assert command.text == f"oauth-mailer login {ADDRESS}"
+    (link,) = browser.driver.find_elements(By.TAG_NAME, "a")
+    assert link.get_attribute("href") == "https://console.cloud.google.com/auth/audience"
     sent(run("send", "--to", "ann@example.com", "--text", "Hi", "--json"))
 
 

@@ -62,6 +62,25 @@ def test_the_answer_is_taken_and_the_page_waits_for_what_became_of_it(listener: 
     assert "default-src 'none'" in headers["Content-Security-Policy"]
 
 
+def test_what_is_to_be_typed_or_opened_is_set_off_in_the_page(listener: Listener) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        browser = pool.submit(ask, listener, GOOD)
+        listener.wait()
+        lines = (
+            "Run: oauth-mailer login <me>",
+            "请运行：oauth-mailer login me",
+            'See https://a.example/x?y=1&z="<2>. Then javascript:alert(1).',
+            "Run: oauth-mailer login me, and allow it.",
+        )
+        listener.show("Not yet", "\n".join(lines), good=False)
+        _status, text, _headers = browser.result(30)
+    assert "<p>Run:</p>\n<code>oauth-mailer login &lt;me&gt;</code>" in text
+    assert "<p>请运行：</p>\n<code>oauth-mailer login me</code>" in text
+    link = "https://a.example/x?y=1&amp;z=&quot;"
+    assert f'<a href="{link}" rel="noreferrer">{link}</a>&lt;2&gt;. Then javascript:alert(1).' in text
+    assert "<p>Run: oauth-mailer login me, and allow it.</p>" in text
+
+
 def test_a_failure_after_the_answer_is_what_the_page_shows(listener: Listener) -> None:
     with ThreadPoolExecutor(1) as pool:
         browser = pool.submit(ask, listener, GOOD)
