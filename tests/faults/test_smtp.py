@@ -313,6 +313,21 @@ def test_a_reply_without_measure_is_bounded_and_its_verdict_follows_from_the_ste
     assert str(error).isprintable()
 
 
+TOO_MUCH = {
+    "lines": b"250-and so on\r\n" * 1000 + b"250 ok\r\n",
+    "octets": b"250 " + b"x" * 20_000 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", TOO_MUCH.values(), ids=TOO_MUCH.keys())
+def test_a_reply_that_is_too_long_is_none_though_it_comes_in_time(answer: bytes) -> None:
+    with SmtpScript(mail=answer) as server:
+        refused(server, TransientError, "reply-garbled", timeout=30)
+    with SmtpScript(dot=answer) as server:
+        refused(server, OutcomeUnknown, timeout=30)
+    assert len(server.received) == 1
+
+
 def test_a_chinese_reply_is_read_in_its_own_encoding() -> None:
     with SmtpScript(auth="535 登录失败\r\n".encode("gb18030")) as server:
         assert refused(server, LoginRequired).text == "535 登录失败"

@@ -114,6 +114,17 @@ def test_a_connection_that_fails_as_a_message_begins_is_replaced_once(answer: St
     assert (server.connections, len(server.accepted)) == (2, 1)
 
 
+def test_a_server_that_says_later_is_not_asked_again_at_once() -> None:
+    with SmtpScript(mail=[b"250 ok\r\n", b"451 4.3.0 later\r\n"]) as server:
+        way = transport(server)
+        way.send(envelope(), content())
+        with pytest.raises(TransientError) as caught:
+            way.send(envelope(), content())
+        assert caught.value.code == "try-later"
+        way.close()
+    assert (server.connections, len(server.said("MAIL")), len(server.accepted)) == (1, 2, 1)
+
+
 def test_a_message_that_may_have_arrived_over_a_kept_connection_is_not_sent_over_another() -> None:
     with SmtpScript(dot=[b"250 ok\r\n", close]) as server:
         way = transport(server)
