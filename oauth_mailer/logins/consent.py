@@ -19,6 +19,9 @@ from .codes import refuse_unkept
 
 __all__ = ["log_in_by_consent"]
 
+_MOST_LINES = 50
+"""Lines that are looked at for the answer: a program that floods us with others is not heard for ever."""
+
 
 def log_in_by_consent(
     account: Account,
@@ -123,11 +126,13 @@ def _show(url: str, listener: Listener, prompt: Prompt, *, browser: bool) -> boo
 
 
 def _answer(listener: Listener, prompt: Prompt, *, ask: bool) -> Answer:
-    while ask and not listener.done.is_set():
+    for _number in range(_MOST_LINES if ask else 0):
         line = prompt.ask(_("Address of the page that failed to load:"), listener.done)
         if line is None:
             break
-        if line.strip() and not listener.take(line):
+        if listener.done.is_set() or listener.take(line):
+            break
+        if line.strip():
             prompt.say(
                 _(
                     "That is not the answer to this login. It is an address that begins with {redirect} and "
@@ -179,8 +184,10 @@ def _write_down(account: Account, store: TokenStore, accounts: Accounts, old: Se
 
 
 def _next_step(account: Account) -> str:
-    kept = _("It may send mail, and nothing else. Its token rests in the store {store}.").format(
-        store=account.store
-    )
+    kept = (
+        _("{address} is ready: {provider}, its secret in the store {store}.")
+        if account.scopes  # more than to send mail
+        else _("It may send mail, and nothing else. Its token rests in the store {store}.")
+    ).format(address=account.address, provider=account.preset.title, store=account.store)
     command = 'oauth-mailer send --from {address} --to {address} --subject Hello --text "It works."'
     return "\n".join((kept, _("Try it in the terminal:"), "$ " + command.format(address=account.address)))

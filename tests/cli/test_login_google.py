@@ -210,6 +210,16 @@ def test_a_line_that_another_program_hands_in_is_taken_for_the_answer(client: st
     assert done.code == 0, done.err
 
 
+def test_a_flood_of_lines_that_are_no_answer_is_not_listened_to_for_ever(client: str) -> None:
+    with Login(ADDRESS, "--client-secrets", client, open_input=True) as login:
+        for _number in range(200):
+            login.type("y")
+        assert decide(login.url)[0] == 200
+        done = login.end()
+    assert done.code == 0, done.err
+    assert 0 < done.err.count("That is not the answer to this login.") < 100
+
+
 @posix
 def test_the_address_of_the_page_that_failed_to_load_is_pasted(client: str, google: Sandbox) -> None:
     typist = Typist("login", ADDRESS, "--client-secrets", client)
