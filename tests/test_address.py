@@ -33,6 +33,17 @@ def test_what_an_address_prints_is_read_back_as_the_same(address: Address) -> No
     assert Address.parse_list(f" {address} , {address},") == (address, address)
 
 
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        *(("Ann Lee", "Ann Lee"), ("李雷", "李雷"), ("李,雷", '"李,雷"'), ("A. B", '"A. B"')),
+        *(('"', '"\\""'), ("a  b", '"a  b"'), ("=?utf-8?q?x?=", '"=?utf-8?q?x?="')),
+    ],
+)
+def test_a_name_is_quoted_where_it_could_be_misread(name: str, printed: str) -> None:
+    assert str(Address("ann@example.com", name)) == f"{printed} <ann@example.com>"
+
+
 @moderately
 @given(st.lists(ADDRESSES, max_size=5))
 def test_the_standard_library_reads_the_same_out_of_what_is_printed(addresses: list[Address]) -> None:
@@ -136,6 +147,14 @@ def test_the_longest_address_has_254_octets() -> None:
     assert Address(longest).email == Address.parse(f"Ann <{longest}>").email == longest
     with pytest.raises(MessageError):
         Address(f"{longest}e")
+
+
+@pytest.mark.parametrize(
+    "text", ["a <b@c> <d@e>", "a <b@c> d@e, f@g", "a@b c@d", "x: a@b; y: c@d;", "x: a@b;<c@d>", "a@b; c@d"]
+)
+def test_a_list_needs_its_commas(text: str) -> None:
+    with pytest.raises(MessageError):
+        Address.parse_list(text)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import mimetypes
 import os
 import pickle
 import sys
@@ -138,6 +139,16 @@ def test_what_is_no_name_for_a_file_is_refused(name: str) -> None:
 )
 def test_the_media_type_is_guessed_from_the_name(name: str, kind: str) -> None:
     assert Attachment(b"", filename=name).media_type == kind
+
+
+def test_the_media_types_of_common_files_do_not_depend_on_the_system() -> None:
+    mimetypes.init(())  # as on a system that has no table of its own
+    try:
+        kinds = [Attachment(b"", filename=f"a.{end}").media_type for end in ("docx", "csv", "zip", "md")]
+    finally:
+        mimetypes.init()
+    assert kinds[0] == "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+    assert kinds[1:] == ["text/csv", "application/zip", "text/markdown"]
 
 
 def test_a_media_type_that_is_given_goes_out_as_it_is() -> None:

@@ -142,7 +142,7 @@ class EncodedFile:
                 while left:
                     data = _read(file, min(left, _BLOCK))
                     left -= len(data)
-                    if not data or (not left and file.read(1)):
+                    if not data:
                         raise _changed(self.path, _("its size changed"))
                     if not left:
                         self._check(file)

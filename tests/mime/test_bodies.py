@@ -21,6 +21,8 @@ from tests.support.mime_reader import read
 
 BLOCK = 57 * 1149  # what is read from a file at once
 
+PLAIN = "plain words of no interest\n" * 40
+
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs what only POSIX has")
 
 
@@ -41,8 +43,9 @@ def encoding_of(text: str) -> str:
 @example("")
 @example("\n")
 @example("no line end")
+@example(PLAIN + "é" * 12 + "aaa ")
+@example(PLAIN + "aé" * 10 + "aaaaa ")
 @example("F" * 75 + " ")
-@example("a" * 70 + "From ")
 @example("From " * 30)
 @example("." * 75 + "\t")
 @example("é" * 20 + "." * 40 + " \n.\n")
@@ -76,7 +79,7 @@ def test_text_and_html_arrive_to_the_character(text: str, html: str) -> None:
 
 @moderately
 @given(BODIES)
-@example("a" * 70 + "From " + "b" * 70)
+@example("a" * 70 + "From " + " ")
 @example("F" * 75 + " ")
 @example("From " * 30)
 @example("=" + "a" * 74 + ".")

@@ -65,6 +65,7 @@ def test_a_subject_arrives_to_the_character(subject: str) -> None:
 
 @moderately
 @given(st.lists(ADDRESSES, min_size=1, max_size=4), NAMES, st.lists(ADDRESSES, max_size=2))
+@example([Address("ann@example.com", "=?utf-8?q?x?=")], "=?utf-8?q?x?=", [])
 @example([Address("ann@example.com", "雷" * 300)], '=?utf-8?q?x?= "李", 雷', [])
 def test_names_and_addresses_arrive_as_they_are(
     to: list[Address], from_name: str, reply_to: list[Address]
