@@ -1,0 +1,460 @@
+"""Promises that a small change could break unseen: each test here failed once, with the promise broken."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Literal, cast
+
+import pytest
+import trustme
+
+from oauth_mailer import (
+    Acceptance,
+    Address,
+    Attachment,
+    FileTransport,
+    Mailer,
+    MemoryTransport,
+    Message,
+    MessageError,
+    OutcomeUnknown,
+    RejectedError,
+    Route,
+    RouteError,
+    SendError,
+    StoreError,
+    TransientError,
+)
+from oauth_mailer.accounts import secret_variable
+from oauth_mailer.auth.google import Access, Consent, GoogleCredential
+from oauth_mailer.message import Envelope
+from oauth_mailer.mime import Content, render
+from oauth_mailer.stores import Secret, Slot, StoreOptions, open_store
+from oauth_mailer.stores._sealed import new_key
+from oauth_mailer.stores.memory import MemoryStore
+from oauth_mailer.transports.gmail import GmailTransport
+from oauth_mailer.wire.loopback import Listener
+from tests.cli.program import run
+from tests.support import certificates, http_script
+from tests.support.google_account import REFRESH_TOKEN, client_at, with_consent
+from tests.support.http_script import Exchange, HttpScript, answer
+from tests.support.smtp_script import CODE, SmtpScript, Talk
+from tests.support.smtp_sending import HELLO, Code, content, envelope, send, transport
+
+ME = Address("me@gmail.com")
+SENT = answer(body={"id": "18c0ffee"})
+
+
+class Token:
+    """A credential that never changes."""
+
+    form: Literal["bearer"] = "bearer"
+
+    def get(self) -> Secret:
+        return Secret("token")
+
+    def renew(self, refused: Secret) -> Secret:
+        return self.get()
+
+
+def gmail(server: HttpScript, monkeypatch: pytest.MonkeyPatch) -> GmailTransport:
+    monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", server.url)
+    return GmailTransport(ME.email, Token, timeout=10)
+
+
+def letter(size: int = 0) -> tuple[Envelope, Content]:
+    attachments = [Attachment(bytes(size), filename="large.bin")] if size else []
+    return render(Message(to="ann@example.com", text="Hi", attachments=attachments), ME)
+
+
+# Every attempt ends in sent, not sent or unknown, and only what was not sent is tried again
+
+
+def take_and_reset(exchange: Exchange) -> bool:
+    exchange.read_all()
+    exchange.reset()
+    return False
+
+
+@pytest.mark.parametrize(
+    "end",
+    [http_script.close, take_and_reset, http_script.raw(b"HTTP/1.1 20"), http_script.raw(b"\0\0")],
+    ids=["closed", "reset", "half an answer", "no answer"],
+)
+@pytest.mark.parametrize("size", [0, 2 << 20], ids=["small", "large"])
+def test_a_mail_taken_without_an_answer_over_a_kept_connection_is_posted_no_second_time(
+    end: http_script.Step, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpScript(SENT, end, SENT) as server, closing(gmail(server, monkeypatch)) as way:
+        way.send(*letter())
+        with pytest.raises(OutcomeUnknown):
+            way.send(*letter(size))
+        assert (server.connections, len(server.requests)) == (1, 2)
+
+
+def test_an_answer_that_was_cut_off_leaves_no_connection_for_the_next_mail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def too_long(exchange: Exchange) -> bool:
+        exchange.read_all()
+        exchange.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n" + bytes((1 << 20) + 1))
+        return True
+
+    with HttpScript(too_long, SENT) as server, closing(gmail(server, monkeypatch)) as way:
+        with pytest.raises(OutcomeUnknown):
+            way.send(*letter())
+        assert way.send(*letter()).remote_id == "18c0ffee"
+        assert server.connections == 2
+
+
+def test_a_server_out_of_order_that_cannot_have_the_whole_mail_has_not_sent_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    under_way = threading.Event()
+
+    def busy(exchange: Exchange) -> bool:
+        exchange.sock.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+        exchange.sock.shutdown(socket.SHUT_RD)
+        assert under_way.wait(10)
+        return False
+
+    envelope, content = letter(20 << 20)
+    watched = content.watched(lambda done, _total: under_way.set())
+    with (
+        HttpScript(busy) as server,
+        closing(gmail(server, monkeypatch)) as way,
+        pytest.raises(TransientError) as caught,
+    ):
+        way.send(envelope, watched)
+    assert caught.value.verdict == "not_sent"
+    assert not server.requests
+
+
+class Slowly:
+    """A message whose last block is not there before something has happened."""
+
+    size = len(HELLO) + 2 * (1 << 16)
+    needs_8bit = needs_smtputf8 = False
+
+    def __init__(self, happened: threading.Event) -> None:
+        self._happened = happened
+
+    def blocks(self) -> Iterator[bytes]:
+        yield HELLO + bytes(1 << 16).replace(b"\0", b"x")
+        assert self._happened.wait(10)
+        yield bytes((1 << 16) - 2).replace(b"\0", b"x") + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [(b"", TransientError), (b"554 5.7.1 that is enough\r\n", RejectedError)],
+    ids=["hung up", "refused"],
+)
+def test_who_had_enough_before_the_end_of_the_message_never_gets_the_end(
+    words: bytes, kind: type[SendError]
+) -> None:
+    enough = threading.Event()
+    read: list[bytes] = []
+
+    def act(talk: Talk) -> bool:
+        if words:
+            talk.say(words)
+        else:
+            talk.sock.shutdown(socket.SHUT_WR)
+        enough.set()
+        while data := talk.sock.recv(1 << 16):
+            read.append(data)
+        return False
+
+    with SmtpScript(security="none", extensions=[], content=act) as server:
+        way = transport(server)
+        with pytest.raises(kind) as caught:
+            way.send(envelope(), cast(Content, Slowly(enough)))
+        way.close()
+    assert caught.value.verdict == "not_sent"
+    assert not b"".join(read).endswith(b"\r\n.\r\n")
+
+
+VERDICTS: list[SendError] = [
+    OutcomeUnknown("Hm.", code="no-answer", hint="Look."),
+    TransientError("Busy.", code="busy", hint="Later."),
+]
+
+
+@pytest.mark.parametrize("failure", VERDICTS, ids=lambda error: error.verdict)
+def test_a_cancelled_asend_tells_the_verdict_that_the_message_really_had(
+    failure: SendError, caplog: pytest.LogCaptureFixture
+) -> None:
+    started, release = threading.Event(), threading.Event()
+
+    class Slow(MemoryTransport):
+        def send(self, envelope: Envelope, content: Content) -> Acceptance:
+            started.set()
+            assert release.wait(10)
+            raise failure
+
+    async def main() -> None:
+        mailer = Mailer(Route(sender=ME, transport=Slow()))
+        task = asyncio.create_task(mailer.asend(Message(to="ann@example.com", text="Hi")))
+        await asyncio.to_thread(started.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        release.set()
+        while not any("cancelled" in record.message for record in caplog.records):
+            await asyncio.sleep(0)
+
+    with caplog.at_level(logging.WARNING, "oauth_mailer"):
+        asyncio.run(asyncio.wait_for(main(), 10))
+    assert f"verdict: {failure.verdict}" in caplog.text
+
+
+def test_a_message_of_exactly_the_limit_goes_out() -> None:
+    way, message = MemoryTransport(), Message(to="ann@example.com", text="Hi")
+    size = render(message, ME)[1].size
+    Mailer(Route(sender=ME, transport=way, max_size=size, max_recipients=1)).send(message)
+    assert len(way.sent[0].data) == size
+
+
+def test_a_message_that_cannot_be_read_to_its_end_leaves_no_file(tmp_path: Path) -> None:
+    broken = content(HELLO, MessageError("It changed.", code="attachment-changed", hint="Again."))
+    with pytest.raises(MessageError):
+        FileTransport(tmp_path).send(envelope(), broken)
+    assert not list(tmp_path.iterdir())
+
+
+NO_ROOM = """
+import resource, signal, sys
+from oauth_mailer import Address, FileTransport, Mailer, Message, Route, TransientError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+mailer = Mailer(Route(sender=Address("me@gmail.com"), transport=FileTransport(sys.argv[1])))
+try:
+    mailer.send(Message(bcc=[f"user{number}@example.com" for number in range(200)], text="Hi"))
+except TransientError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a limit on the size of files is the full disk of POSIX")
+def test_a_message_does_not_appear_without_its_envelope(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "file-unwritable\n", done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_in_a_users_test_a_message_of_unknown_outcome_may_have_arrived() -> None:
+    unknown, later = MemoryTransport(VERDICTS[:1]), MemoryTransport(VERDICTS[1:])
+    for way in (unknown, later):
+        with pytest.raises(SendError):
+            Mailer(Route(sender=ME, transport=way)).send(Message(to="ann@example.com", text="Hi"))
+    assert (len(unknown.sent), len(later.sent)) == (1, 0)
+
+
+# No secret is shown
+
+
+def shown(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)) + str(vars(error))
+
+
+Answer = Callable[[str], str]
+"""What a server says to a line that it was sent."""
+
+
+def echoing(mechanism: str, answers: list[Answer]) -> Callable[[Talk], bool]:
+    """A server that gives these answers, in turn, to what it is sent after its offer of this mechanism."""
+
+    def act(talk: Talk) -> bool:
+        talk.say(f"250-mx.example\r\n250 AUTH {mechanism}\r\n".encode())
+        for make in answers:
+            said = (talk.line() or b"").decode().rpartition(" ")[2]
+            talk.say(f"{make(said)}\r\n".encode())
+        return False
+
+    return act
+
+
+def asks(_said: str) -> str:
+    return "334 VXNlcm5hbWU6"
+
+
+ECHOES: dict[str, tuple[str, list[Answer]]] = {
+    "refused by LOGIN": ("LOGIN", [asks, asks, "535 5.7.8 no: {}".format]),
+    "nonsense by LOGIN": ("LOGIN", [asks, asks, "no: {}".format]),
+    "refused by PLAIN": ("PLAIN", ["535 5.7.8 no: {}".format]),
+    "a challenge too many": ("PLAIN", ["334 {}".format, "334 {}".format]),
+    "the reason of XOAUTH2": (
+        "XOAUTH2",
+        [lambda _said: f"334 {b64encode(f'expired: {CODE}'.encode()).decode()}", lambda _said: "535 no"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("mechanism", "answers"), ECHOES.values(), ids=ECHOES.keys())
+def test_a_server_that_repeats_what_it_was_shown_is_quoted_without_it(
+    mechanism: str, answers: list[Answer], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    credential = Code(form="bearer" if mechanism == "XOAUTH2" else "password")
+    with SmtpScript(ehlo=echoing(mechanism, answers)) as server, pytest.raises(SendError) as caught:
+        send(server, credential=credential)
+    seen = shown(caught.value) + caplog.text
+    assert "***" in seen
+    for secret in (CODE, f"\0me@qq.com\0{CODE}"):
+        assert secret not in seen
+        assert b64encode(secret.encode()).decode() not in seen
+
+
+@pytest.mark.parametrize("size", [0, 2 << 20], ids=["small", "large"])
+def test_the_token_stands_in_a_header_and_not_in_the_address_of_the_request(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HttpScript(SENT) as server, closing(gmail(server, monkeypatch)) as way:
+        way.send(*letter(size))
+    (request,) = server.requests
+    assert request.headers["authorization"] == "Bearer token"
+    assert "token" not in request.path
+
+
+def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HttpScript(answer("407 Proxy Authentication Required")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//user:canary-5531@"))
+        monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", "https://gmail.example")
+        way = GmailTransport(ME.email, Token, timeout=10)
+        with closing(way), pytest.raises(TransientError) as caught:
+            way.send(*letter())
+    assert proxy.requests
+    assert "canary" not in shown(caught.value)
+
+
+def test_the_derived_key_and_a_kept_consent_show_nothing_of_themselves() -> None:
+    key = new_key("canary passphrase")
+    consent = Consent(client_at("http://127.0.0.1:1"), Secret(REFRESH_TOKEN))
+    access = Access.of("ya29.canary", 3600)
+    seen = f"{key!r} {key} {consent!r} {consent} {access!r} {access}"
+    assert repr(key.octets) not in seen
+    assert not any(one in seen for one in ("canary", key.octets.hex(), b64encode(key.octets).decode()))
+
+
+NO_TOKEN = {"token_type": "Bearer", "refresh_token": "1//canary-successor", "note": "ya29.canary"}
+
+
+def test_what_a_library_says_of_a_tokens_answer_is_not_passed_on(home: Path) -> None:
+    store = MemoryStore()
+    with HttpScript(answer(body=NO_TOKEN)) as server, pytest.raises(TransientError) as caught:
+        GoogleCredential(with_consent(server.url, store), store, home).get()
+    assert "canary" not in shown(caught.value)
+
+
+def test_a_variable_that_holds_no_secret_alone_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setenv(secret_variable("me@qq.com"), "canary\n5531")
+    with pytest.raises(StoreError) as caught:
+        open_store("environment", StoreOptions(home)).get(Slot("me@qq.com", "code"))
+    assert secret_variable("me@qq.com") in caught.value.message
+    assert "canary" not in shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("login", "me@qq.com", "--passwort=canary-5531"),
+        ("login", "me@qq.com", "--cod", "canary-5531"),
+        ("--password=canary-5531", "login", "me@qq.com"),
+        ("--password", "canary-5531", "login", "me@qq.com"),
+    ],
+)
+def test_a_secret_behind_a_misspelt_or_misplaced_option_is_not_repeated(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.code == 64
+    assert "canary" not in done.out + done.err
+
+
+def test_an_option_cut_short_is_none() -> None:
+    done = run("send", "--sub", "Hello", "--to", "ann@example.com", "--text", "x")
+    assert done.code == 64
+    assert "There is no option --sub." in done.err
+
+
+def test_two_sealed_files_have_neither_salt_nor_nonce_in_common(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OAUTH_MAILER_PASSPHRASE", "canary passphrase")
+    salts, nonces = set(), set()
+    for name in ("one", "other"):
+        store = open_store("encrypted_file", StoreOptions(tmp_path, {"path": name}))
+        for _time in range(2):
+            store.set(Slot("me@qq.com", "code"), Secret("abcdefghijklmnop"))
+            header, sealed = (tmp_path / name).read_bytes().splitlines()
+            salts.add(json.loads(header)["scrypt"]["salt"])
+            nonces.add(b64decode(sealed)[:12])
+    assert (len(salts), len(nonces)) == (2, 4)
+
+
+@pytest.mark.parametrize("cost", [2**13, 2**19])
+def test_a_sealed_file_of_another_cost_than_is_safe_is_not_opened(
+    cost: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OAUTH_MAILER_PASSPHRASE", "canary passphrase")
+    store = open_store("encrypted_file", StoreOptions(tmp_path))
+    store.set(Slot("me@qq.com", "code"), Secret("abcdefghijklmnop"))
+    file = tmp_path / "secrets.sealed"
+    file.write_bytes(file.read_bytes().replace(b'"n":32768', f'"n":{cost}'.encode()))
+    with pytest.raises(StoreError) as caught:
+        store.get(Slot("me@qq.com", "code"))
+    assert caught.value.code == "store-damaged"
+
+
+# No mail, no code and no token over a connection that is not proven
+
+
+def test_a_ca_file_is_trusted_in_place_of_the_systems_certificates_and_not_beside_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(str(other))
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.ca_file())
+    with SmtpScript() as server:
+        with pytest.raises(RouteError) as caught:
+            send(server, ca_file=str(other))
+        assert caught.value.code == "tls-certificate"
+        assert not server.commands
+
+
+# A login believes nothing that is not its own
+
+
+@pytest.mark.parametrize("hosts", [["127.0.0.1:9"], ["evil.example", ""], ["", "evil.example"], []])
+def test_an_answer_under_another_name_or_port_is_not_taken(hosts: list[str]) -> None:
+    state = Secret("state-5tat3")
+    with Listener(state, port=0, timeout=60) as listener:
+        own = listener.redirect_uri.removeprefix("http://").rstrip("/")
+        connection = http.client.HTTPConnection(own, timeout=30)
+        connection.putrequest("GET", "/?state=state-5tat3&code=canary", skip_host=True)
+        for host in hosts:
+            connection.putheader("Host", host or own)
+        connection.endheaders()
+        assert connection.getresponse().status == 421
+        connection.close()
+        assert listener.answer is None
