@@ -142,13 +142,11 @@ def test_the_media_type_is_guessed_from_the_name(name: str, kind: str) -> None:
 
 
 def test_the_media_types_of_common_files_do_not_depend_on_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mimetypes, "knownfiles", [])  # as on a system that has no table of its own
-    mimetypes.init()
-    try:
-        kinds = [Attachment(b"", filename=f"a.{end}").media_type for end in ("docx", "csv", "zip", "md")]
-    finally:
-        monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(mimetypes, "knownfiles", [])  # as on a system that has no table of its own
         mimetypes.init()
+        kinds = [Attachment(b"", filename=f"a.{end}").media_type for end in ("docx", "csv", "zip", "md")]
+    mimetypes.init()
     assert kinds[0] == "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
     assert kinds[1:] == ["text/csv", "application/zip", "text/markdown"]
 
