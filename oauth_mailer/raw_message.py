@@ -41,10 +41,11 @@ class RawMessage:
     default everyone in To, Cc and Bcc, or in the Resent- fields of the same names if there are any.
 
     All stays as it is, but for this: text outside ASCII in Subject and in the names beside addresses is sent
-    as encoded words, because few servers take it as it is; line ends become CRLF (a CR or LF alone counts as one), the line that an
-    mbox file puts in front goes, so do lines of blanks inside a header field and, when it is sent, Bcc and
-    Return-Path; a missing From, Date or Message-ID is put in. A part that says it is ``binary`` must have
-    CRLF line ends throughout, or LF throughout, since what is one and what is data cannot be told.
+    as encoded words, because few servers take it as it is; line ends become CRLF (a CR or LF alone counts as
+    one), the line that an mbox file puts in front goes, so do lines of blanks inside a header field and, when
+    it is sent, Bcc and Return-Path; a missing From, Date or Message-ID is put in. A part that says it is
+    ``binary`` must have CRLF line ends throughout, or LF throughout, since what is one and what is data
+    cannot be told.
 
     Raises ``MessageError`` for anything that no server could take safely.
     """
