@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import http.client
 import io
-import select
+import os
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import TransientError
+from ..errors import RouteError, TransientError
 from ..i18n import _, system_text
+from ..replies import readable
 from .endpoint import is_loopback
 from .tls import certificate_error
 
-__all__ = ["KeptConnection", "TimedReader", "connect", "reason"]
+__all__ = ["AnswerReader", "KeptConnection", "TimedReader", "connect", "reason"]
 
 MAX_IDLE = 30.0
 """Seconds that a connection is kept for the next request: well below what servers and NAT keep."""
@@ -28,16 +29,24 @@ class KeptConnection:
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.idle_since = time.monotonic()
+        self._process = os.getpid()
 
     def usable(self) -> bool:
-        """Whether the server still holds it open: the end that a closing server sends is readable."""
-        if time.monotonic() - self.idle_since > MAX_IDLE:
+        """Whether the server still holds it open, and has said nothing that it was not asked.
+
+        Not in a child that was forked off: two processes that speak on one connection would destroy it, or
+        take each other's answers.
+        """
+        if self._process != os.getpid() or time.monotonic() - self.idle_since > MAX_IDLE:
             return False
+        self.sock.settimeout(0)
         try:
-            readable, _writable, _error = select.select([self.sock], [], [], 0)
-        except (OSError, ValueError):
+            self.sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
             return False
-        return not readable
+        return False  # its end, or an answer that would be taken for that to the next request
 
     def close(self) -> None:
         """Close it; a peer that has gone is no error."""
@@ -48,11 +57,12 @@ class KeptConnection:
 
 
 class TimedReader(io.RawIOBase):
-    """Reads from a socket until a deadline for the whole answer, however slowly it drips."""
+    """Reads from a socket until a deadline, however slowly it drips, and no more than ``limit`` octets."""
 
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
+    def __init__(self, sock: socket.socket, deadline: float, limit: int) -> None:
         self._sock = sock
         self._deadline = deadline
+        self._left = limit
 
     def readable(self) -> bool:
         """See ``io.RawIOBase``."""
@@ -60,15 +70,39 @@ class TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """See ``io.RawIOBase``; raises ``TimeoutError`` once the deadline has passed."""
+        if self._left <= 0:
+            return 0
         remaining = self._deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError("the answer took too long")
         self._sock.settimeout(remaining)
-        return self._sock.recv_into(buffer)
+        got = self._sock.recv_into(buffer)
+        self._left -= got
+        return got
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
+    def end(self) -> None:
+        """Read nothing more."""
+        self._left = 0
+
+
+class AnswerReader(io.BufferedReader):
+    """What ``HTTPResponse`` takes for a socket. It outlives a response, as several may come in a row."""
+
+    def __init__(self, source: TimedReader) -> None:
+        super().__init__(source)
+        self._source = source
+
+    def makefile(self, _mode: str) -> AnswerReader:
         """What ``HTTPResponse`` asks a socket for."""
-        return io.BufferedReader(self)
+        return self
+
+    def close(self) -> None:
+        """What a response does at its end; the next one may be in the buffer already."""
+
+    def surplus(self) -> bool:
+        """Whether more has come than was read. Nothing more is read from now on."""
+        self._source.end()
+        return bool(self.peek(1))
 
 
 def connect(parts: SplitResult, timeout: float, context: Callable[[], ssl.SSLContext]) -> socket.socket:
@@ -77,44 +111,49 @@ def connect(parts: SplitResult, timeout: float, context: Callable[[], ssl.SSLCon
     ``timeout`` in seconds; ``context`` gives the TLS settings where they are needed. Nothing is sent yet.
     Raises ``TransientError``, or ``RouteError`` for a certificate that is not trusted.
     """
-    host = parts.hostname or ""
+    host, port = parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
+    proxy = _proxy_for(host, port) if parts.scheme == "https" else None
     try:
-        return _open(parts, host, timeout, context)
+        if parts.scheme == "http":
+            return _plain(host, port, timeout)
+        return _secure(host, port, proxy, timeout, context)
     except ssl.SSLCertVerificationError as error:
         raise certificate_error(error, host) from error
     except socket.gaierror as error:
         raise TransientError(
-            _("The name {host} cannot be resolved.").format(host=host),
+            _("The name {host} cannot be resolved.").format(host=proxy.hostname if proxy else host),
             code="dns",
-            hint=_("Check the network and try again."),
+            hint=_("Check the network (and HTTPS_PROXY) and try again."),
         ) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
+        way = f" (HTTPS_PROXY {proxy.hostname}:{proxy.port or 80})" if proxy else ""
         raise TransientError(
-            _("{host} cannot be reached: {reason}.").format(host=host, reason=reason(error)),
+            _("{host} cannot be reached: {reason}.").format(host=host + way, reason=reason(error)),
             code="connect",
             hint=_("Check the network (and HTTPS_PROXY) and try again."),
         ) from error
 
 
-def _open(
-    parts: SplitResult, host: str, timeout: float, context: Callable[[], ssl.SSLContext]
+def _plain(host: str, port: int, timeout: float) -> socket.socket:
+    # endpoint.check_endpoint lets plain HTTP pass for loopback addresses only.
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection.connect()
+    return _without_delay(connection.sock)
+
+
+def _secure(
+    host: str, port: int, proxy: SplitResult | None, timeout: float, context: Callable[[], ssl.SSLContext]
 ) -> socket.socket:
-    if parts.scheme == "http":
-        # endpoint.check_endpoint lets plain HTTP pass for loopback addresses only.
-        plain = http.client.HTTPConnection(host, parts.port or 80, timeout=timeout)
-        plain.connect()
-        return _without_delay(plain.sock)
-    proxy = _proxy_for(host)
-    address = (proxy.hostname or "", proxy.port or 80) if proxy else (host, parts.port or 443)
-    secure = http.client.HTTPSConnection(*address, timeout=timeout, context=context())
+    address = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
+    connection = http.client.HTTPSConnection(*address, timeout=timeout, context=context())
     if proxy:
-        secure.set_tunnel(host, parts.port or 443, headers=_proxy_headers(proxy))
+        connection.set_tunnel(host, port, headers=_proxy_headers(proxy))
     try:
-        secure.connect()
+        connection.connect()
     except BaseException:
-        secure.close()
+        connection.close()
         raise
-    return _without_delay(secure.sock)
+    return _without_delay(connection.sock)
 
 
 def _without_delay(sock: socket.socket) -> socket.socket:
@@ -122,13 +161,24 @@ def _without_delay(sock: socket.socket) -> socket.socket:
     return sock
 
 
-def _proxy_for(host: str) -> SplitResult | None:
+def _proxy_for(host: str, port: int) -> SplitResult | None:
     from urllib.request import getproxies, proxy_bypass
 
-    proxy = getproxies().get("https", "")
-    if not proxy or is_loopback(host) or proxy_bypass(host):
+    address = getproxies().get("https", "")
+    if not address or is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return None
-    return urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    try:
+        proxy = urlsplit(address if "//" in address else f"//{address}")
+        fit = proxy.scheme in ("", "http") and bool(proxy.hostname) and proxy.port != 0
+    except ValueError:
+        fit = False  # without the cause: its text shows a part of the address, and that could be the password
+    if not fit:
+        raise RouteError(
+            _("HTTPS_PROXY does not hold the address of an http proxy, and no other kind can be used."),
+            code="proxy-unfit",
+            hint=_("Give one such as http://127.0.0.1:8080, or unset it."),
+        )
+    return proxy
 
 
 def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
@@ -145,4 +195,6 @@ def reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return _("time-out")
     strerror = error.strerror if isinstance(error, OSError) else None
-    return system_text(strerror or str(error)) or type(error).__name__
+    # Errors of http.client show what the server sent.
+    text = readable((strerror or str(error)).encode("utf-8", "replace"))
+    return system_text(text) or type(error).__name__

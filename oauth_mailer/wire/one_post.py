@@ -11,6 +11,7 @@ Redirects are never followed, so that the bearer token stays with the host it wa
 
 from __future__ import annotations
 
+import http
 import http.client
 import socket
 import ssl
@@ -18,19 +19,22 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from ..errors import OutcomeUnknown, TransientError
 from ..i18n import _
-from .http_connection import KeptConnection, TimedReader, connect, reason
+from .http_connection import AnswerReader, KeptConnection, TimedReader, connect, reason
 from .tls import client_context
 
 __all__ = ["Answer", "Body", "PostClient"]
 
 MAX_ANSWER = 1 << 20
-"""Octets of an answer that are read; Gmail's are below 2 KiB."""
+"""Octets of an answer's body that are kept; Gmail's are below 2 KiB."""
+
+_BROKEN = (OSError, http.client.HTTPException, ValueError)
+"""What ends the reading of an answer; http.client lets a ``ValueError`` out for some odd sizes of chunks."""
 
 
 class Body(Protocol):
@@ -46,13 +50,14 @@ class Answer:
     """What the server answered.
 
     ``whole`` is False where its body broke off or was too long; ``taken`` is False where the server answered
-    before the whole request had left, so that it cannot have acted on it.
+    before the whole request had left, so that it cannot have acted on it. Its repr shows nothing of what it
+    holds: that may be a token.
     """
 
     status: int
     reason: str
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     whole: bool = True
     taken: bool = True
 
@@ -132,33 +137,36 @@ class PostClient:
         """Send and read; what went wrong while sending matters only if no answer explains it."""
         host = parts.hostname or ""
         sending = _Sending(connection.sock, len(body), self._timeout)
+        broken = sending.run(_head(parts, method, headers, len(body)), body)
         try:
-            sending.run(_head(parts, method, headers, len(body)), body)
-        except OSError as error:
+            answer, keep = self._answer(connection, method)
+        except _BROKEN as error:
+            cause = broken or error
+            raise sending.verdict(host, cause) from cause
+        if broken:
             # A server that refuses early (401, 413) may answer and close before it has read all.
-            try:
-                return replace(self._answer(connection, method)[0], taken=sending.complete), False
-            except (OSError, http.client.HTTPException):
-                raise sending.verdict(host, error) from error
-        try:
-            return self._answer(connection, method)
-        except (OSError, http.client.HTTPException) as error:
-            raise sending.verdict(host, error) from error
+            return replace(answer, taken=sending.complete), False
+        return answer, keep
 
     def _answer(self, connection: KeptConnection, method: str) -> tuple[Answer, bool]:
-        source = TimedReader(connection.sock, time.monotonic() + self._timeout)
-        response = http.client.HTTPResponse(source, method=method)  # type: ignore[arg-type]
-        response.begin()
+        deadline = time.monotonic() + self._timeout
+        reader = AnswerReader(TimedReader(connection.sock, deadline, 2 * MAX_ANSWER))
+        while True:
+            response = http.client.HTTPResponse(reader, method=method)  # type: ignore[arg-type]
+            response.begin()
+            # Others than 100 come before the answer too (RFC 9110 §15.2), which http.client does not know.
+            if not 100 <= response.status < 200 or response.status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                break
         try:
             body = response.read(MAX_ANSWER)
             whole = not response.read(1)
-        except (OSError, http.client.HTTPException) as error:
+        except _BROKEN as error:
             body, whole = getattr(error, "partial", b""), False
         if response.length:
             whole = False  # the connection ended before Content-Length was reached
-        keep = whole and not response.will_close
+        keep = whole and not response.will_close and response.status >= 200 and not reader.surplus()
         headers = {name.lower(): value for name, value in response.getheaders()}
-        if headers.pop("content-encoding", "identity") != "identity":
+        if headers.pop("content-encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate"):
             body, whole = _unpacked(body, whole)
         return Answer(response.status, response.reason, headers, body, whole), keep
 
@@ -172,22 +180,27 @@ class _Sending:
         self._timeout = timeout
         self.complete = False
 
-    def run(self, head: bytes, body: Body) -> None:
+    def run(self, head: bytes, body: Body) -> OSError | None:
+        """Send it all; returns what the connection broke with. What ``body`` raises passes through."""
         self._sock.settimeout(self._timeout)
         pending = head  # goes out with the first block, in one packet where both are small
         for block in body:
             self._left -= len(block)
-            self._send(pending + block if pending else block)
+            if error := self._send(pending + block if pending else block):
+                return error
             pending = b""
         if self._left:
             raise AssertionError(f"a body announced {self._left} octets more than it gave")
-        if pending:
-            self._send(pending)
+        return self._send(pending) if pending else None
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> OSError | None:
         # Set before the last octet leaves: an error from here on proves nothing.
         self.complete = self._left <= 0
-        self._sock.sendall(data)
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            return error
+        return None
 
     def verdict(self, host: str, error: Exception) -> TransientError | OutcomeUnknown:
         if self.complete:
@@ -217,7 +230,7 @@ def _unpacked(body: bytes, whole: bool) -> tuple[bytes, bool]:
 
 
 def _head(parts: SplitResult, method: str, headers: Mapping[str, str], length: int) -> bytes:
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {length}"]
     lines += [
         f"{name}: {value}"

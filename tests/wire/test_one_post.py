@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -69,14 +73,91 @@ def test_a_kept_connection_that_the_server_closed_is_noticed_before_anything_is_
 
 
 @pytest.mark.parametrize(
-    "step", [http_script.close, http_script.raw(b"HTTP/1.1 2"), http_script.raw(b"\0\0")]
+    "step",
+    [
+        http_script.close,
+        http_script.raw(b"HTTP/1.1 2"),
+        http_script.raw(b"\0\0"),
+        http_script.raw(b"\x1b[2JHTTP/1.1 200 OK\r\n\r\n"),
+        http_script.raw(b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
 )
 def test_a_server_that_takes_the_request_and_gives_no_answer_sees_it_once_and_the_outcome_is_unknown(
     client: PostClient, step: http_script.Step
 ) -> None:
-    with HttpScript(step) as server, pytest.raises(OutcomeUnknown):
+    with HttpScript(step) as server, pytest.raises(OutcomeUnknown) as caught:
         post(client, server.url)
     assert len(server.requests) == 1
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("interim", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_what_comes_before_the_answer_is_not_taken_for_it(client: PostClient, interim: str) -> None:
+    first = f"HTTP/1.1 {interim}\r\nLink: </x>\r\n\r\n".encode()
+    with HttpScript(http_script.raw(first * 3 + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")) as server:
+        got = post(client, server.url)
+    assert (got.status, got.body) == (200, b"ok")
+
+
+UNASKED = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_an_answer_that_comes_unasked_is_not_taken_for_that_to_the_next_request(client: PostClient) -> None:
+    idle = threading.Event()
+
+    def unasked(exchange: http_script.Exchange) -> bool:
+        answer(body=b"first")(exchange)
+        idle.wait(10)
+        exchange.sock.sendall(UNASKED)
+        return True
+
+    with HttpScript(unasked, answer(body=b"second")) as server:
+        assert post(client, server.url).body == b"first"
+        idle.set()
+        (kept,) = next(iter(client._idle.values()))
+        kept.sock.settimeout(5)
+        assert kept.sock.recv(1, socket.MSG_PEEK)  # waits for it to arrive
+        assert post(client, server.url).body == b"second"
+
+
+def test_what_comes_after_an_answer_ends_the_connection(client: PostClient) -> None:
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst"
+
+    def glued(exchange: http_script.Exchange) -> bool:
+        exchange.read_all()
+        exchange.sock.sendall(first + UNASKED[:-9])
+        return True
+
+    with HttpScript(glued, answer(body=b"second")) as server:
+        assert post(client, server.url).body == b"first"
+        assert post(client, server.url).body == b"second"
+    assert server.connections == 2
+
+
+FORKS = """
+import os, sys
+from oauth_mailer.wire.one_post import PostClient
+
+class Body(list):
+    def __len__(self):
+        return sum(map(len, self))
+
+client = PostClient(timeout=30)
+client.post(sys.argv[1], {}, Body([b"parent"]))
+if (child := os.fork()) == 0:
+    os._exit(client.post(sys.argv[1], {}, Body([b"child"])).status != 200)
+assert os.waitpid(child, 0)[1] == 0
+client.post(sys.argv[1], {}, Body([b"parent"]))
+client.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_child_has_a_connection_of_its_own() -> None:
+    with HttpScript(answer()) as server:
+        subprocess.run([sys.executable, "-c", FORKS, server.url], check=True, timeout=60)
+    assert [request.body for request in server.requests] == [b"parent", b"child", b"parent"]
+    assert server.connections == 2
 
 
 def test_a_server_that_hangs_is_left_after_the_time_out_and_the_outcome_is_unknown() -> None:
@@ -169,6 +250,31 @@ def test_a_truncated_answer_is_marked(client: PostClient) -> None:
     assert (got.status, got.body, got.whole) == (200, b"{", False)
 
 
+@pytest.mark.parametrize("size", [b"-5", b"-1", b"zz", b"f" * 40])
+def test_a_chunk_of_an_impossible_size_is_a_broken_answer(client: PostClient, size: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with HttpScript(http_script.raw(head + size + b"\r\n{}\r\n0\r\n\r\n")) as server:
+        got = post(client, server.url)
+    assert (got.status, got.whole) == (200, False)
+
+
+@pytest.mark.parametrize("coding", ["Identity", "br", "utf-8"])
+def test_an_answer_that_is_not_packed_as_it_says_is_read_as_it_is(client: PostClient, coding: str) -> None:
+    with HttpScript(answer(body=b'{"id": "1"}', Content_Encoding=coding)) as server:
+        assert post(client, server.url).body == b'{"id": "1"}'
+
+
+def test_an_address_without_a_path_is_that_of_the_root(client: PostClient) -> None:
+    with HttpScript(answer()) as server:
+        client.post(server.url, {}, Octets(b"x"))
+    assert server.requests[0].path == "/"
+
+
+def test_the_repr_of_an_answer_shows_nothing_that_may_be_secret(client: PostClient) -> None:
+    with HttpScript(answer(body={"access_token": "ya29.canary"}, Set_Cookie="canary")) as server:
+        assert "canary" not in repr(post(client, server.url))
+
+
 def test_an_endless_answer_is_cut(client: PostClient) -> None:
     with HttpScript(answer(body=b"x" * (3 << 20))) as server:
         got = post(client, server.url)
@@ -189,20 +295,38 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def _tls_server(authority: trustme.CA, name: str, received: list[bytes]) -> socket.socket:
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def _tls_server(authority: trustme.CA, name: str, received: list[bytes], *replies: bytes) -> socket.socket:
+    """Answers each request with the next of the replies, the last of a connection being the empty one."""
+    left = list(replies or (OK,))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
     listener = socket.create_server(("127.0.0.1", 0))
 
+    def talk(secure: ssl.SSLSocket) -> None:
+        while left and left[0]:
+            request = b""
+            while not request.endswith(b"world"):
+                if not (data := secure.recv(65536)):
+                    return
+                received.append(data)
+                request += data
+            secure.sendall(left.pop(0))
+        del left[:1]
+        while secure.recv(65536):  # it is the client that closes
+            continue
+
     def serve() -> None:
-        sock, _ = listener.accept()
-        try:
-            with context.wrap_socket(sock, server_side=True) as secure:
-                while not b"".join(received).endswith(b"world"):
-                    received.append(secure.recv(65536))
-                secure.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        except OSError:
-            sock.close()
+        while left:
+            sock, _ = listener.accept()
+            try:
+                with context.wrap_socket(sock, server_side=True) as secure:
+                    talk(secure)
+            except OSError:
+                sock.close()
+                return
 
     threading.Thread(target=serve, daemon=True).start()
     return listener
@@ -233,6 +357,24 @@ def test_a_certificate_that_is_not_trusted_or_for_another_name_gets_no_octet(
     assert received == []
 
 
+@pytest.mark.parametrize("size", [100, 8192])
+def test_what_comes_after_an_answer_is_noticed_inside_of_tls_too(authority: trustme.CA, size: int) -> None:
+    # The first answer ends where a buffer ends, and the rest of the TLS record is invisible on the socket.
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %4d\r\n\r\n"
+    body = b"x" * (size - len(head % 0))
+    received: list[bytes] = []
+    replies = (head % len(body) + body + OK.replace(b"ok", b"no"), b"", OK)
+    with (
+        authority.cert_pem.tempfile() as ca_file,
+        _tls_server(authority, "localhost", received, *replies) as listener,
+    ):
+        client = PostClient(timeout=5, ca_file=ca_file)
+        url = f"https://localhost:{listener.getsockname()[1]}"
+        assert post(client, url).body == body
+        assert post(client, url).body == b"ok"
+        client.close()
+
+
 def test_a_proxy_is_asked_for_a_tunnel_and_its_refusal_is_proven_not_sent(
     monkeypatch: pytest.MonkeyPatch, client: PostClient
 ) -> None:
@@ -244,6 +386,49 @@ def test_a_proxy_is_asked_for_a_tunnel_and_its_refusal_is_proven_not_sent(
     assert (proxy.requests[0].method, proxy.requests[0].path) == ("CONNECT", "gmail.example:443")
     assert proxy.requests[0].headers["proxy-authorization"] == "Basic YW5uOnBhJHM="
     assert "pa$s" not in str(caught.value)
+    assert "gmail.example (HTTPS_PROXY 127.0.0.1:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://ann:can/ary@127.0.0.1:9",
+        "http://ann:can#ary@127.0.0.1:9",
+        "http://ann:canary@127.0.0.1:port",
+        "http://ann:canary@[::1",
+        "http://ann:canary@",
+        "https://ann:canary@127.0.0.1:9",
+        "socks5://ann:canary@127.0.0.1:9",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, client: PostClient, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(RouteError) as caught:
+        post(client, "https://gmail.example")
+    assert caught.value.code == "proxy-unfit"
+    assert "HTTPS_PROXY" in str(caught.value)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not any(part in shown for part in ("canary", "'can'", "ary@"))
+
+
+def test_a_proxy_whose_name_is_unknown_is_named(monkeypatch: pytest.MonkeyPatch, client: PostClient) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://no-such-proxy.invalid:9")
+    with pytest.raises(TransientError, match=r"no-such-proxy\.invalid"):
+        post(client, "https://gmail.example")
+
+
+@pytest.mark.parametrize("without", ["no-such-host.invalid", "no-such-host.invalid:443", ".invalid", "*"])
+def test_a_host_that_needs_no_proxy_is_asked_itself(
+    monkeypatch: pytest.MonkeyPatch, client: PostClient, without: str
+) -> None:
+    with HttpScript(answer("407 Who")) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", without)
+        with pytest.raises(TransientError, match=r"The name no-such-host\.invalid cannot be resolved"):
+            post(client, "https://no-such-host.invalid")
+    assert proxy.connections == 0
 
 
 def test_many_threads_share_a_client_and_no_connection(client: PostClient) -> None:
