@@ -41,10 +41,27 @@ _TOO_FAST = _Row(
 )
 _LOGIN_AGAIN = N_("Run: oauth-mailer login {address}")
 
+_NO_SCOPE = _Row(
+    LoginRequired,
+    N_("The consent given to the app does not include sending mail."),
+    _LOGIN_AGAIN,
+)
+_NOT_ENABLED = _Row(
+    RouteError,
+    N_("The Gmail API is not enabled in the Google Cloud project of your client."),
+    N_("Enable it, wait a minute and send again: {url}"),
+)
+_NO_MAILBOX = _Row(
+    RouteError,
+    N_("Gmail does not send for this account (is the mail service switched on for it?)."),
+    N_("Open Gmail in the browser with this account and see what it says."),
+)
+
 _REASONS: Mapping[str, _Row] = {
     "rateLimitExceeded": _TOO_FAST,
     "userRateLimitExceeded": _TOO_FAST,
     "RATE_LIMIT_EXCEEDED": _TOO_FAST,
+    "RESOURCE_EXHAUSTED": _TOO_FAST,
     "dailyLimitExceeded": _Row(
         TransientError,
         N_("Gmail's daily sending limit for this account is used up."),
@@ -62,31 +79,12 @@ _REASONS: Mapping[str, _Row] = {
         N_("The administrator of this Workspace domain does not allow apps to send mail."),
         N_("Ask the administrator to allow the app, or use another account."),
     ),
-    "insufficientPermissions": _Row(
-        LoginRequired,
-        N_("The consent given to the app does not include sending mail."),
-        _LOGIN_AGAIN,
-    ),
-    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": _Row(
-        LoginRequired,
-        N_("The consent given to the app does not include sending mail."),
-        _LOGIN_AGAIN,
-    ),
-    "accessNotConfigured": _Row(
-        RouteError,
-        N_("The Gmail API is not enabled in the Google Cloud project of your client."),
-        N_("Enable it, wait a minute and send again: {url}"),
-    ),
-    "SERVICE_DISABLED": _Row(
-        RouteError,
-        N_("The Gmail API is not enabled in the Google Cloud project of your client."),
-        N_("Enable it, wait a minute and send again: {url}"),
-    ),
-    "failedPrecondition": _Row(
-        RouteError,
-        N_("Gmail does not send for this account (is the mail service switched on for it?)."),
-        N_("Open Gmail in the browser with this account and see what it says."),
-    ),
+    "insufficientPermissions": _NO_SCOPE,
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": _NO_SCOPE,
+    "accessNotConfigured": _NOT_ENABLED,
+    "SERVICE_DISABLED": _NOT_ENABLED,
+    "failedPrecondition": _NO_MAILBOX,
+    "FAILED_PRECONDITION": _NO_MAILBOX,
     "delegationDenied": _Row(
         LoginRequired,
         N_("The consent belongs to another Google account."),
@@ -94,7 +92,19 @@ _REASONS: Mapping[str, _Row] = {
     ),
 }
 
+_REJECTED = _Row(RejectedError, N_("Gmail refused the message."), N_("Mend the message as its reason says."))
+_REDIRECTED = _Row(
+    TransientError,
+    N_("Something on the way to Gmail answered with a redirect, which is not followed."),
+    N_("Sign in to the network (a captive portal?), check the proxy, and send it again."),
+)
+
 _STATUSES: Mapping[int, _Row] = {
+    301: _REDIRECTED,
+    302: _REDIRECTED,
+    307: _REDIRECTED,
+    308: _REDIRECTED,
+    400: _REJECTED,
     401: _Row(LoginRequired, N_("Google no longer accepts the login of this account."), _LOGIN_AGAIN),
     403: _Row(RouteError, N_("Gmail does not allow this account to send."), N_("See Google's reason above.")),
     404: _Row(
@@ -102,13 +112,13 @@ _STATUSES: Mapping[int, _Row] = {
     ),
     408: _Row(TransientError, N_("Gmail did not get the whole message in time."), N_("Send it again.")),
     413: _Row(RejectedError, N_("The message is too large for Gmail."), N_("Share large files by a link.")),
+    422: _REJECTED,
     429: _TOO_FAST,
 }
-_REJECTED = _Row(RejectedError, N_("Gmail refused the message."), N_("Mend the message as its reason says."))
-_REDIRECTED = _Row(
-    TransientError,
-    N_("Something on the way to Gmail answered with a redirect, which is not followed."),
-    N_("Sign in to the network (a captive portal?), check the proxy, and send it again."),
+_REFUSED = _Row(
+    RouteError,
+    N_("What answers in place of Gmail did not take the message."),
+    N_("Check OAUTH_MAILER_GMAIL_ENDPOINT, and the proxy."),
 )
 
 _CONSOLE = "https://console.cloud.google.com/apis/library/gmail.googleapis.com"
@@ -119,8 +129,9 @@ def refusal(answer: Answer, address: str) -> SendError:
     errors = list(_reasons(answer.body))
     texts = [text for _reason, text in errors if text]
     text = _printable(texts[0] if texts else answer.reason)
-    if answer.status >= 500 and answer.taken:
-        # The guide says "retry"; but a server that fails after it has the message may have sent it.
+    if answer.taken and not 400 <= answer.status < 500 and answer.status not in _STATUSES:
+        # The guide says "retry"; but a server that fails after it has the message may have sent it. Nor does
+        # it say no with 101 or 303, which sends to another page after the deed.
         return OutcomeUnknown(
             _("Gmail failed with {status} after it had the message: it may have been sent.").format(
                 status=answer.status
@@ -149,27 +160,34 @@ def _row(answer: Answer, reasons: list[str]) -> tuple[str, _Row]:
             return reason, row
     if row := _STATUSES.get(answer.status):
         return "", row
-    if answer.status < 400:
-        return "", _REDIRECTED
-    if answer.status >= 500:  # answered before the whole message was there
-        return "", _Row(TransientError, N_("Gmail cannot take the message now."), N_("Send it again later."))
-    return "", _REJECTED
+    if 400 <= answer.status < 500:
+        return "", _REFUSED
+    # Answered before the whole message was there.
+    return "", _Row(TransientError, N_("Gmail cannot take the message now."), N_("Send it again later."))
 
 
 def _reasons(body: bytes) -> Iterator[tuple[str, str]]:
     """The reasons and texts in Google's JSON, the most telling first; nothing where it is no such JSON."""
     try:
-        error = json.loads(body)["error"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        found = json.loads(body)
+        error = (found[0] if isinstance(found, list) else found)["error"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return
     if not isinstance(error, dict):
+        yield "", error if isinstance(error, str) else ""  # as OAuth has it (RFC 6750 §3.1)
         return
     message = error.get("message")
+    message = message if isinstance(message, str) else ""
     for item in [*_dicts(error.get("errors")), *_dicts(error.get("details"))]:
         if isinstance(reason := item.get("reason"), str):
-            text = item.get("message") or message
-            yield reason, text if isinstance(text, str) else ""
-    yield "", message if isinstance(message, str) else ""
+            text = item.get("message")
+            yield reason, text if isinstance(text, str) and text else message
+    status = error.get("status")
+    yield status if isinstance(status, str) else "", message
+    for item in _dicts(error.get("details")):
+        metadata = item.get("metadata")
+        for source in [*_dicts(item.get("links")), *_dicts([metadata])]:
+            yield from (("", text) for text in source.values() if isinstance(text, str))
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
@@ -188,7 +206,8 @@ def _printable(text: str) -> str:
 
 def _retry_after(header: str, text: str) -> float | None:
     """Seconds to wait by the Retry-After header (RFC 9110 §10.2.3) or by the time in Google's text."""
-    if header.strip().isdigit():
+    header = header.strip()
+    if header.isdecimal() and header.isascii():
         return min(float(header), _MAX_WAIT)
     at: datetime | None = None
     try:
@@ -198,6 +217,6 @@ def _retry_after(header: str, text: str) -> float | None:
             at = parsedate_to_datetime(header).astimezone(UTC)
         elif found := re.search(r"Retry after (\d{4}-\d\d-\d\dT[\d:.]+Z)", text):
             at = datetime.fromisoformat(found.group(1))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max((at - datetime.now(UTC)).total_seconds(), 1.0), _MAX_WAIT) if at else None

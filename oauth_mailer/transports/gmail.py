@@ -129,7 +129,7 @@ class GmailTransport:
             remote_id = json.loads(answer.body)["id"]
         except (ValueError, KeyError, TypeError, RecursionError):
             remote_id = None
-        if not isinstance(remote_id, str) or not remote_id.isprintable():
+        if not isinstance(remote_id, str) or not remote_id or not remote_id.isprintable():
             raise OutcomeUnknown(
                 _("Gmail answered {status}, but without the message's id: it may have been sent.").format(
                     status=answer.status

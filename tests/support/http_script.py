@@ -63,7 +63,7 @@ Step = Callable[[Exchange], bool]
 """Does its part with one request; True keeps the connection for the next."""
 
 
-def answer(status: str = "200 OK", body: bytes | Mapping[str, Any] = b"", **headers: str) -> Step:
+def answer(status: str = "200 OK", body: bytes | Mapping[str, Any] | list[Any] = b"", **headers: str) -> Step:
     """Read the whole request and answer it; ``Retry_After="5"`` gives the header Retry-After."""
 
     def step(exchange: Exchange) -> bool:
@@ -75,7 +75,7 @@ def answer(status: str = "200 OK", body: bytes | Mapping[str, Any] = b"", **head
     return step
 
 
-def early(status: str, body: bytes | Mapping[str, Any] = b"") -> Step:
+def early(status: str, body: bytes | Mapping[str, Any] | list[Any] = b"") -> Step:
     """Answer after the head alone, and close with the body unread."""
 
     def step(exchange: Exchange) -> bool:
@@ -121,11 +121,11 @@ def close_when_idle(exchange: Exchange) -> bool:
     return False
 
 
-def _raw(status: str, body: bytes | Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
+def _raw(status: str, body: bytes | Mapping[str, Any] | list[Any], headers: Mapping[str, str]) -> bytes:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(data)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "", ""]).encode() + data
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + data
 
 
 class HttpScript:

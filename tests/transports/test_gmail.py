@@ -142,6 +142,9 @@ UNKNOWN = {
     "200 that is cut": http_script.raw(b'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"id": "18'),
     "200 without an id": answer(body={"threadId": "t"}),
     "200 with an odd id": answer(body={"id": ["x"]}),
+    "200 with an empty id": answer(body={"id": ""}),
+    "303, to a page after the deed": answer("303 See Other", Location="/done"),
+    "101": answer("101 Switching Protocols"),
     "200 that nests without end": answer(body=b'{"id":' + b"[" * 200_000),
 }
 
@@ -181,6 +184,40 @@ REFUSED: dict[str, tuple[http_script.Step, type[MailerError], float | None]] = {
     "too large": (answer("413 Too Large"), RejectedError, None),
     "redirect": (answer("302 Found", Location="http://127.0.0.1:1/"), TransientError, None),
     "not found": (answer("404 Not Found", b"<html>"), RouteError, None),
+    "something that is no Gmail": (answer("407 Who Are You", b"<html>"), RouteError, None),
+    "odd Retry-After": (answer("429 Too Many Requests", Retry_After="\u00b2"), TransientError, 60),
+    "Retry-After beyond time": (
+        answer("429 Too Many Requests", Retry_After="Fri, 31 Dec 9999 23:59:59 -2359"),
+        TransientError,
+        60,
+    ),
+    "rate in the details": (
+        answer("403 Forbidden", {"error": {"details": [{"reason": "RATE_LIMIT_EXCEEDED"}]}}),
+        TransientError,
+        60,
+    ),
+    "rate in the status": (
+        answer("403 Forbidden", {"error": {"message": "No.", "status": "RESOURCE_EXHAUSTED"}}),
+        TransientError,
+        60,
+    ),
+    "rate in a list": (
+        answer("403 Forbidden", [{"error": {"errors": [{"reason": "rateLimitExceeded"}]}}]),
+        TransientError,
+        60,
+    ),
+    "mail off in the status": (
+        answer("400 Bad Request", {"error": {"status": "FAILED_PRECONDITION"}}),
+        RouteError,
+        None,
+    ),
+    "an error that is a word": (answer("400 Bad Request", {"error": "invalid_request"}), RejectedError, None),
+    "an empty list": (answer("403 Forbidden", []), RouteError, None),
+    "errors of the wrong kinds": (
+        answer("403 Forbidden", {"error": {"message": 7, "errors": [7, {"reason": []}], "details": "x"}}),
+        RouteError,
+        None,
+    ),
 }
 
 
@@ -208,17 +245,33 @@ def test_the_time_in_googles_text_is_waited_for(monkeypatch: pytest.MonkeyPatch,
     assert caught.value.retry_after == 7 * 86400
 
 
+ENABLE = "https://console.developers.google.com/apis/api/gmail.googleapis.com/overview?project=42"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {
+            "message": f"Gmail API has not been used before. Enable it by visiting {ENABLE} then retry.",
+            "errors": [{"reason": "accessNotConfigured"}],
+        },
+        {
+            "message": "Off.",
+            "details": [{"reason": "SERVICE_DISABLED", "metadata": {"activationUrl": ENABLE}}],
+        },
+        {"message": "Off.", "details": [{"links": [{"url": ENABLE}]}, {"reason": "SERVICE_DISABLED"}]},
+    ],
+)
 def test_the_address_where_the_api_is_enabled_is_shown(
-    monkeypatch: pytest.MonkeyPatch, tokens: Tokens
+    monkeypatch: pytest.MonkeyPatch, tokens: Tokens, error: dict[str, Any]
 ) -> None:
-    url = "https://console.developers.google.com/apis/api/gmail.googleapis.com/overview?project=42"
-    text = f"Gmail API has not been used in project 42 before. Enable it by visiting {url} then retry."
     with (
-        HttpScript(google_error("403 Forbidden", "accessNotConfigured", text)) as server,
+        HttpScript(answer("403 Forbidden", {"error": error})) as server,
         pytest.raises(RouteError) as caught,
     ):
         send(monkeypatch, server, tokens)
-    assert url in caught.value.hint
+    assert ENABLE in caught.value.hint
+    assert caught.value.text.startswith(error["message"])
 
 
 def test_control_characters_in_googles_text_are_escaped(
