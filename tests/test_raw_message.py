@@ -124,6 +124,12 @@ def test_recipients_that_are_given_count_instead(given: object) -> None:
     assert [one.email for one in message.named] == ["ann@example.com"]
 
 
+def test_a_recipient_that_is_given_and_named_is_not_a_blind_one() -> None:
+    envelope, _content = render(RawMessage(PLAIN, recipients="Ann Lee <ANN@example.com>, bob@b.de"), ME)
+    assert envelope.named == (Address("ann@example.com"),)
+    assert envelope.recipients == (Address("ann@example.com"), Address("bob@b.de"))
+
+
 @pytest.mark.parametrize("head", [["From: a@b"], ["To: x:;"], ["To:"], ["Subject: x"]])
 def test_a_message_to_nobody_is_refused(head: list[str]) -> None:
     with pytest.raises(MessageError) as caught:

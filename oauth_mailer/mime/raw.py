@@ -51,7 +51,10 @@ def render_raw(
         needs_8bit=not message.body.isascii(),
         needs_smtputf8=not head.isascii(),
     )
-    return Envelope(sender, unique(message.recipients), unique(message.named)), content
+    # Whoever is named is the same mailbox in both lists, however it was written when it was given.
+    named = {one.key: one for one in unique(message.named)}
+    recipients = unique(named.get(one.key, one) for one in message.recipients)
+    return Envelope(sender, recipients, tuple(named.values())), content
 
 
 def _as_own(message: RawMessage, fields: list[_Field], sender: Address) -> list[_Field]:
