@@ -79,6 +79,7 @@ class Account:
             raise ConfigError(
                 _("The account {address} cannot have {key!r} there.").format(address=self.address, key=key),
                 code="config-value",
+                hint=_("Mend it, or run: oauth-mailer login {address}").format(address=self.address),
             )
         object.__setattr__(self, "transport", self.transport or self.preset.transport)
         object.__setattr__(self, "auth", self.auth or self.preset.auth)

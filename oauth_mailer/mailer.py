@@ -44,7 +44,11 @@ class Mailer:
     def __init__(self, routes: Route | Iterable[Route]) -> None:
         self.routes = (routes,) if isinstance(routes, Route) else tuple(routes)
         if not self.routes:
-            raise ConfigError(_("A mailer needs at least one route."), code="no-route")
+            raise ConfigError(
+                _("A mailer needs at least one route."),
+                code="no-route",
+                hint=_("Give it one; open_mailer(ADDRESS) makes it of an account that is set up."),
+            )
 
     def send(
         self, message: Message | RawMessage, *, progress: Callable[[int, int], None] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,27 @@ def test_files_stay_short_enough_to_be_read() -> None:
         and (lines := len(path.read_text("utf-8").splitlines())) > 300
     }
     assert not long
+
+
+def kinds_of_error(trees: Iterable[ast.Module]) -> set[str]:
+    """The names of our errors: the classes made of ``MailerError``, and those made of these."""
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    found: set[str] = set()
+    more = {"MailerError"}
+    while more - found:
+        found |= more
+        more = {one.name for one in classes for base in one.bases if ast.unparse(base) in found}
+    return found
+
+
+def test_every_error_says_what_to_do_next() -> None:
+    trees = {path: ast.parse(path.read_text("utf-8")) for path in MODULES if "sandbox" not in path.parts}
+    # Whoever pressed Ctrl-C knows what comes next.
+    kinds = kinds_of_error(trees.values()) - {"Interrupted"}
+    assert {"OutcomeUnknown", "LoginRequired", "UsageError"} <= kinds
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in kinds:
+                said = {keyword.arg for keyword in node.keywords if ast.unparse(keyword.value) != "''"}
+                place = f"{path.relative_to(ROOT)}:{node.lineno}: {node.func.id}"
+                assert {"code", "hint"} <= said, place

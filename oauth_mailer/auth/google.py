@@ -172,6 +172,7 @@ def revoke(account: Account, store: TokenStore) -> bool:
         raise MailerError(
             _("Google refused to revoke the consent (status {status}).").format(status=answer.status),
             code="revocation-refused",
+            hint=_("Revoke it yourself: https://myaccount.google.com/connections"),
             text=said(answer),
         )
     return True
