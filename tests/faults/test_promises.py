@@ -12,9 +12,10 @@ import subprocess
 import sys
 import threading
 import traceback
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
@@ -25,7 +26,9 @@ from oauth_mailer import (
     Acceptance,
     Address,
     Attachment,
+    ConfigError,
     FileTransport,
+    LoginRequired,
     Mailer,
     MemoryTransport,
     Message,
@@ -39,7 +42,16 @@ from oauth_mailer import (
     TransientError,
 )
 from oauth_mailer.accounts import secret_variable
-from oauth_mailer.auth.google import Access, Consent, GoogleCredential
+from oauth_mailer.auth.google import (
+    IDENTITY,
+    Access,
+    Consent,
+    ConsentRequest,
+    GoogleCredential,
+    client_from,
+    consent_slot,
+    scopes_of,
+)
 from oauth_mailer.message import Envelope
 from oauth_mailer.mime import Content, render
 from oauth_mailer.stores import Secret, Slot, StoreOptions, open_store
@@ -49,7 +61,7 @@ from oauth_mailer.transports.gmail import GmailTransport
 from oauth_mailer.wire.loopback import Listener
 from tests.cli.program import run
 from tests.support import certificates, http_script
-from tests.support.google_account import REFRESH_TOKEN, client_at, with_consent
+from tests.support.google_account import CLIENT_ID, REFRESH_TOKEN, client_at, google_account, with_consent
 from tests.support.http_script import Exchange, HttpScript, answer
 from tests.support.smtp_script import CODE, SmtpScript, Talk
 from tests.support.smtp_sending import HELLO, Code, content, envelope, send, transport
@@ -458,3 +470,139 @@ def test_an_answer_under_another_name_or_port_is_not_taken(hosts: list[str]) -> 
         assert connection.getresponse().status == 421
         connection.close()
         assert listener.answer is None
+
+
+def id_token(**claims: object) -> str:
+    return ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode() for part in ({}, claims, {}))
+
+
+ANOTHER_CLIENT = id_token(aud="9999.apps.googleusercontent.com", email=ME.email)
+
+
+@pytest.mark.parametrize(
+    ("identity", "reason"),
+    [
+        ({}, "does not say which account"),
+        ({"id_token": "x.y.z"}, "does not say which account"),
+        ({"id_token": ANOTHER_CLIENT}, "for another client"),
+        ({"id_token": id_token(aud=CLIENT_ID, email="you@gmail.com")}, "for you@gmail.com"),
+    ],
+    ids=["none", "unreadable", "another client's", "another account's"],
+)
+def test_who_asks_for_the_identity_gets_no_login_without_it(identity: dict[str, str], reason: str) -> None:
+    given = {"access_token": "ya29.x", "refresh_token": "1//x", "expires_in": 3599} | identity
+    with HttpScript(answer(body=given)) as server:
+        plain = google_account(server.url)
+        account = replace(plain, scopes=(*scopes_of(plain), *IDENTITY))
+        request = ConsentRequest(account, client_at(server.url), "http://127.0.0.1:1/", Secret("state"))
+        request.url()
+        with pytest.raises(LoginRequired, match=reason) as caught:
+            request.exchange(Secret("code"))
+    assert caught.value.code == "other-account"
+
+
+@pytest.mark.parametrize("plain", ["auth_uri", "token_uri", "revocation_uri"])
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.example", "1.1.1.1"])
+def test_no_address_of_a_client_may_be_plain_http_but_on_this_machine(plain: str, host: str) -> None:
+    names = ("auth_uri", "token_uri", "revocation_uri")
+    fields = {name: f"https://accounts.example/{name}" for name in names} | {"client_id": "x"}
+    with pytest.raises(ConfigError) as caught:
+        client_from(fields | {plain: f"http://{host}/x"}, Secret("y"))
+    assert caught.value.code == "endpoint-plain-http"
+    assert plain in caught.value.message
+
+
+def granted(number: int, **more: object) -> http_script.Step:
+    return answer(body={"access_token": f"ya29.{number}", "expires_in": 3599, **more})
+
+
+class Watched(MemoryStore):
+    """A store that tells what is kept in it, and looked for in it."""
+
+    writable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[Slot] = []
+        self.looked = threading.Event()
+
+    def get(self, slot: Slot) -> Secret | None:
+        found = super().get(slot)
+        if threading.current_thread().name == "other":
+            self.looked.set()
+        return found
+
+    def set(self, slot: Slot, secret: Secret) -> None:
+        super().set(slot, secret)
+        self.kept.append(slot)
+
+
+def test_an_access_token_is_never_anothers_account_though_the_client_is_the_same(home: Path) -> None:
+    store = MemoryStore()
+    with HttpScript(granted(1), granted(2)) as server:
+        mine = with_consent(server.url, store)
+        yours = google_account(server.url, "you@gmail.com")
+        store.set(consent_slot(yours), Consent(client_at(server.url), Secret("1//yours")).line())
+        tokens = [GoogleCredential(one, store, home).get() for one in (mine, yours, mine, yours)]
+    assert tokens == [Secret("ya29.1"), Secret("ya29.2")] * 2
+    assert [b"yours" in request.body for request in server.requests] == [False, True]
+
+
+def test_a_successor_is_kept_before_the_access_token_that_came_with_it(home: Path) -> None:
+    store = Watched()
+    with HttpScript(granted(1, refresh_token="1//successor")) as server:
+        account = with_consent(server.url, store)
+        store.kept.clear()
+        GoogleCredential(account, store, home).get()
+    assert store.kept[0] == consent_slot(account)
+    assert len(store.kept) == 2
+
+
+def test_who_waited_for_the_refresh_of_another_takes_its_token(home: Path) -> None:
+    store, begun = Watched(), threading.Event()
+    tokens: list[Secret] = []
+
+    def slow(exchange: Exchange) -> bool:
+        begun.set()
+        assert store.looked.wait(10)
+        return granted(1)(exchange)
+
+    with HttpScript(slow, granted(2)) as server:
+        account = with_consent(server.url, store)
+        threads = [
+            threading.Thread(
+                target=lambda: tokens.append(GoogleCredential(account, store, home).get()), name=name
+            )
+            for name in ("one", "other")
+        ]
+        threads[0].start()
+        assert begun.wait(10)
+        threads[1].start()
+        for thread in threads:
+            thread.join(30)
+    assert tokens == [Secret("ya29.1")] * 2
+    assert len(server.requests) == 1
+
+
+def test_threads_share_one_refresh_though_nothing_can_be_kept(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    store = open_store("environment", StoreOptions(home))
+    with HttpScript(granted(1)) as server:
+        account = google_account(server.url)
+        monkeypatch.setenv(
+            secret_variable(account.address),
+            Consent(client_at(server.url), Secret(REFRESH_TOKEN)).line().reveal(),
+        )
+        shared, together = GoogleCredential(account, store, home), threading.Barrier(20)
+
+        def get() -> None:
+            together.wait(10)
+            shared.get()
+
+        threads = [threading.Thread(target=get) for _number in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(server.requests) == 1
