@@ -99,6 +99,9 @@ class AnswerReader(io.BufferedReader):
     def close(self) -> None:
         """What a response does at its end; the next one may be in the buffer already."""
 
+    def flush(self) -> None:
+        """What a response does too, even long after this is gone; there is nothing to be written."""
+
     def surplus(self) -> bool:
         """Whether more has come than was read. Nothing more is read from now on."""
         self._source.end()
