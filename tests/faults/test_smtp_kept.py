@@ -80,7 +80,7 @@ def test_after_a_silence_the_server_must_prove_that_it_is_there(answer: Step) ->
 
 def test_a_server_that_is_there_keeps_the_connection() -> None:
     with SmtpScript() as server:
-        way = transport(server, limits=ASK_ALWAYS)
+        way = transport(server, limits=Limits(silence=-1))
         for _ in range(3):
             way.send(envelope(), content())
         way.close()
