@@ -214,6 +214,7 @@ def test_a_flood_of_lines_that_are_no_answer_is_not_listened_to_for_ever(client:
     with Login(ADDRESS, "--client-secrets", client, open_input=True) as login:
         for _number in range(200):
             login.type("y")
+        login.wait_for("That is not the answer to this login.")
         assert decide(login.url)[0] == 200
         done = login.end()
     assert done.code == 0, done.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
-from email.utils import getaddresses
+from email.utils import getaddresses, parseaddr
 from typing import Any
 
 from hypothesis import settings
@@ -44,11 +44,11 @@ _LOCALS = st.from_regex(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}){0,2}", fullmatch=True
 )
 _DOMAINS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]{2,6}){1,2}", fullmatch=True)
+# The standard library's reader, which judges here, knows none on Python 3.11.2.
+_LITERALS = [one for one in ("x@[192.0.2.1]", "x@[IPv6:2001:db8::1]") if parseaddr(one)[1] == one]
 EMAILS = st.one_of(
     st.tuples(_LOCALS, _DOMAINS).map("@".join),
-    st.sampled_from(
-        ["a@b", f"{'l' * 64}@{'d' * 63}.{'d' * 63}.{'d' * 57}.de", "x@[192.0.2.1]", "x@[IPv6:2001:db8::1]"]
-    ),
+    st.sampled_from(["a@b", f"{'l' * 64}@{'d' * 63}.{'d' * 63}.{'d' * 57}.de", *_LITERALS]),
 )
 """Addresses in ASCII."""
 
