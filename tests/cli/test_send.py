@@ -297,7 +297,9 @@ def test_a_host_without_utf8_gets_escapes_and_no_crash(box: Mailbox) -> None:
 
 
 def test_a_send_by_smtp_imports_only_what_it_needs(box: Mailbox) -> None:
-    heavy = "google googleapiclient requests urllib3 rich keyring platformdirs cryptography tomlkit asyncio"
+    heavy = (
+        "google googleapiclient requests urllib3 rich keyring platformdirs cryptography tomlkit asyncio idna"
+    )
     program = (
         "import sys; from oauth_mailer.cli import main; code = main(sys.argv[2:]);"
         "print([name for name in sys.argv[1].split() if name in sys.modules], file=sys.stderr);"

@@ -14,8 +14,10 @@ import threading
 import traceback
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, cast
 
@@ -26,10 +28,12 @@ from oauth_mailer import (
     Acceptance,
     Address,
     Attachment,
+    Attempt,
     ConfigError,
     FileTransport,
     LoginRequired,
     Mailer,
+    MailerError,
     MemoryTransport,
     Message,
     MessageError,
@@ -54,11 +58,15 @@ from oauth_mailer.auth.google import (
 )
 from oauth_mailer.message import Envelope
 from oauth_mailer.mime import Content, render
+from oauth_mailer.providers import Server
 from oauth_mailer.stores import Secret, Slot, StoreOptions, open_store
 from oauth_mailer.stores._sealed import new_key
 from oauth_mailer.stores.memory import MemoryStore
 from oauth_mailer.transports.gmail import GmailTransport
 from oauth_mailer.wire.loopback import Listener
+from oauth_mailer.wire.one_post import PostClient
+from oauth_mailer.wire.smtp_session import Mail, SmtpSession
+from oauth_mailer.wire.tls import client_context
 from tests.cli.program import run
 from tests.support import certificates, http_script
 from tests.support.google_account import CLIENT_ID, REFRESH_TOKEN, client_at, google_account, with_consent
@@ -606,3 +614,77 @@ def test_threads_share_one_refresh_though_nothing_can_be_kept(
         for thread in threads:
             thread.join(30)
         assert len(server.requests) == 1
+
+
+# Every error says what happened, why, and the next command
+
+
+ERRORS: list[MailerError] = [
+    MessageError("It cannot be sent.", code="x", hint="Mend it."),
+    TransientError("Busy.", code="busy", hint="Later.", text="450 4.2.0 busy", retry_after=60.0),
+    RejectedError("No.", code="no", hint="Ask.", refused={"ann@example.com": "550 no"}),
+    OutcomeUnknown("Hm.", code="no-answer", hint="Look into the Sent folder."),
+    LoginRequired("Who?", code="login", hint="Run: oauth-mailer login me@qq.com"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_prints_its_next_step_and_crosses_a_process_border_whole(error: MailerError) -> None:
+    assert str(error) == f"{error.message} {error.hint}"
+    error.attempts = (Attempt(account="me@qq.com", transport="smtp", verdict=error.verdict, code=error.code),)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool, pytest.raises(type(error)) as caught:
+        pool.submit(throw, error).result(60)
+    assert type(caught.value) is type(error)
+    assert vars(caught.value) == vars(error)
+    assert (str(caught.value), caught.value.verdict) == (str(error), error.verdict)
+
+
+def throw(error: MailerError) -> None:
+    raise error
+
+
+# What was promised to whoever builds on this
+
+
+def test_the_mailer_never_sleeps_whenever_a_route_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_sleep(_seconds: float) -> None:
+        raise AssertionError("only the outbox waits")
+
+    monkeypatch.setattr("time.sleep", no_sleep)
+    later = TransientError("Full.", code="full", hint="Later.", retry_after=3600.0)
+    way = MemoryTransport()
+    routes = [Route(sender=ME, transport=MemoryTransport([later])), Route(sender=ME, transport=way)]
+    Mailer(routes).send(Message(to="ann@example.com", text="Hi"))
+    assert len(way.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["ann@example.com>\r\nRCPT TO:<eve@example.com", "a>b@example.com", "a\0@b.c"]
+)
+@pytest.mark.parametrize("place", ["sender", "recipient"])
+def test_no_command_is_made_of_an_address_that_would_end_it(address: str, place: str) -> None:
+    sender, recipient = (address, "ann@example.com") if place == "sender" else ("me@qq.com", address)
+    mail = Mail(sender=sender, recipients=(recipient,), size=len(HELLO), blocks=lambda: iter([HELLO]))
+    with SmtpScript(security="none") as server:
+        session = SmtpSession(Server("127.0.0.1", server.port, "none"), timeout=5)
+        session.connect(login=False, context=client_context)
+        with pytest.raises(AssertionError, match="would end the command"):
+            session.deliver(mail)
+        session.quit()
+    assert [line.split(" ")[0] for line in server.commands] == ["EHLO", "QUIT"]
+
+
+def test_no_request_is_made_of_a_header_with_a_line_break() -> None:
+    class Nothing:
+        def __len__(self) -> int:
+            return 0
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(())
+
+    client = PostClient(timeout=5)
+    with HttpScript(SENT) as server:
+        with pytest.raises(AssertionError, match="line break"):
+            client.post(server.url, {"X-A": "1\r\nAuthorization: Bearer eve"}, Nothing())
+        client.close()
+    assert not server.requests
