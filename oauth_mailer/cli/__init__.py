@@ -7,16 +7,18 @@ One file here is one command, with ``summary() -> str``, ``parser() -> Parser`` 
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import __version__
 from ..errors import MailerError
 from ..i18n import _
-from .exits import OK, USAGE, Fault, Interrupted, UsageError, exit_code, failure
+from .exits import OK, USAGE, Fault, Interrupted, Terminated, UsageError, exit_code, failure
 from .output import Output, make_lenient
 
 __all__ = ["main"]
@@ -36,7 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     ``argv``: the arguments after the program's name, by default those of this process. Raises nothing.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    with _termination_heard():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(words: list[str]) -> int:
     output = Output(json="--json" in words)
     make_lenient()
     describe: Any = failure
@@ -56,10 +62,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(done.code or OK)
     except MailerError as error:
         return _fail(error, output, describe)
+    except _Termination:
+        return _fail(Terminated(_("Stopped by the system."), code="terminated"), output, describe)
     except KeyboardInterrupt:
         return _fail(Interrupted(_("Stopped by Ctrl-C."), code="interrupted"), output, describe)
     except Exception as error:  # noqa: BLE001 - the last border: no traceback reaches a user
         return _fail(_fault(error), output, describe)
+
+
+class _Termination(KeyboardInterrupt):
+    """SIGTERM, which ends what runs in the same orderly way as Ctrl-C does."""
+
+
+@contextmanager
+def _termination_heard() -> Iterator[None]:
+    """Let SIGTERM raise, so that what was begun is cleaned up and the verdict is told."""
+
+    def end(_number: int, _frame: object) -> NoReturn:
+        raise _Termination
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # in another thread than the main one, signals are not ours
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _split(words: list[str]) -> tuple[str, list[str]]:

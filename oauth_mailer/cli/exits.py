@@ -22,6 +22,7 @@ __all__ = [
     "Fault",
     "InputMissing",
     "Interrupted",
+    "Terminated",
     "UsageError",
     "exit_code",
     "failure",
@@ -43,6 +44,10 @@ class Interrupted(MailerError):
     """A person pressed Ctrl-C before anything was handed over."""
 
 
+class Terminated(MailerError):
+    """The system asked the program to end (SIGTERM) before anything was handed over."""
+
+
 class Fault(MailerError):
     """The program itself is wrong."""
 
@@ -60,6 +65,7 @@ _TABLE: tuple[tuple[type[MailerError], int, str], ...] = (
     (StoreError, 78, "not_sent"),
     (ConfigError, 78, "refused"),
     (Interrupted, 130, "not_sent"),  # 128 + SIGINT, as shells have it
+    (Terminated, 143, "not_sent"),  # 128 + SIGTERM
     (MailerError, 70, "not_sent"),
 )
 

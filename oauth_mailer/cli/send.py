@@ -181,7 +181,7 @@ def _send(mailer: Mailer, message: Message | RawMessage, output: Output) -> Rece
             if not upload.begun:
                 raise
             error: MailerError = OutcomeUnknown(
-                _("Stopped by Ctrl-C while the message was on its way: it may have been sent."),
+                _("Stopped while the message was on its way: it may have been sent."),
                 code="interrupted",
                 hint=_("Look into the Sent folder before you send it again."),
             )

@@ -353,7 +353,8 @@ def test_nobody_is_made_to_type_a_mail_who_forgot_an_option(box: Mailbox) -> Non
 
 
 @posix
-def test_ctrl_c_while_the_message_is_on_its_way_is_an_unknown_outcome(box: Mailbox) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_message_is_on_its_way_is_an_unknown_outcome(box: Mailbox, number: int) -> None:
     box.keep_silent("dot")
     program = subprocess.Popen(
         [sys.executable, "-m", "oauth_mailer", "send", *HELLO, "--json"],
@@ -364,7 +365,7 @@ def test_ctrl_c_while_the_message_is_on_its_way_is_an_unknown_outcome(box: Mailb
         text=True,
     )
     box.wait_for_silence()
-    program.send_signal(signal.SIGINT)
+    program.send_signal(number)
     out, err = program.communicate(timeout=60)
     assert program.returncode == 76, err
     assert json.loads(out)["error"]["code"] == "interrupted"
@@ -372,7 +373,8 @@ def test_ctrl_c_while_the_message_is_on_its_way_is_an_unknown_outcome(box: Mailb
 
 
 @posix
-def test_ctrl_c_before_anything_is_handed_over_is_no_send(box: Mailbox) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_anything_is_handed_over_is_no_send(box: Mailbox, number: int, code: int) -> None:
     box.keep_silent("mail")
     program = subprocess.Popen(
         [sys.executable, "-m", "oauth_mailer", "send", *HELLO, "--json"],
@@ -383,7 +385,7 @@ def test_ctrl_c_before_anything_is_handed_over_is_no_send(box: Mailbox) -> None:
         text=True,
     )
     box.wait_for_silence()
-    program.send_signal(signal.SIGINT)
+    program.send_signal(number)
     out, err = program.communicate(timeout=60)
-    assert program.returncode == 130, err
+    assert program.returncode == code, err
     assert json.loads(out)["status"] == "not_sent"
