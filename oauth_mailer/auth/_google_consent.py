@@ -14,13 +14,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..accounts import Account
-from ..errors import LoginRequired, TransientError
+from ..errors import LoginRequired, SendError
 from ..i18n import _
 from ..replies import readable
 from ..stores import Secret
 from ._google_client import Client
-from ._google_endpoint import Endpoint, fields_of, said
-from ._google_refresh import UNKNOWN_LIFETIME, refusal
+from ._google_endpoint import Endpoint, nonsense, plain
+from ._google_refresh import refusal
 from ._google_tokens import SEND, Access, Consent, scopes_of
 
 __all__ = ["IDENTITY", "ConsentRequest"]
@@ -75,10 +75,14 @@ class ConsentRequest:
             code_verifier=self._flow.code_verifier,
             client_secret=self._client.client_secret.reveal(),
         )
-        answer = Endpoint(ca_file=self._account.ca_file).post(self._client.token_uri, form)
-        if answer.status != 200:
-            raise self._refused(fields_of(answer).get("error"), said(answer))
-        token = self._parsed(answer.body if answer.whole else b"")
+        hide = (code, self._client.client_secret, Secret(self._flow.code_verifier))
+        endpoint = Endpoint(ca_file=self._account.ca_file, hide=hide)
+        if endpoint.post(self._client.token_uri, form).status != 200 or "error" in endpoint.fields:
+            raise self._refused(endpoint.fields.get("error"), endpoint.said)
+        access = Access.granted(endpoint.fields)
+        token = self._parsed(plain(endpoint.fields))
+        if access is None or token is None:
+            raise nonsense()
         self._check_scopes(token)
         self._check_identity(token)
         refresh_token = token.get("refresh_token")
@@ -91,25 +95,18 @@ class ConsentRequest:
                     "oauth-mailer login {address}"
                 ).format(address=self._account.address),
             )
-        lifetime = token.get("expires_in")
-        seconds = float(lifetime) if isinstance(lifetime, int | float) else UNKNOWN_LIFETIME
-        return Consent(self._client, Secret(refresh_token)), Access.of(token["access_token"], seconds)
+        return Consent(self._client, Secret(refresh_token)), access
 
-    def _parsed(self, body: bytes) -> Mapping[str, Any]:
+    def _parsed(self, body: bytes) -> Mapping[str, Any] | None:
         try:
             token: Mapping[str, Any] = self._protocol.parse_request_body_response(body.decode())
-            usable = isinstance(token["access_token"], str) and token["access_token"].isprintable()
         except Exception:  # noqa: BLE001 - nonsense fails in the library in many ways, and its errors hold the answer
-            usable = False
-        if not usable:
-            raise TransientError(
-                _("What answers in place of Google's token endpoint gives no token."),
-                code="token-answer",
-                hint=_("Check the network (a proxy, or a sign-in page?) and start the login again."),
-            )
+            return None
         return token
 
-    def _refused(self, error: object, text: str) -> Exception:
+    def _refused(self, error: object, text: str) -> SendError:
+        if not isinstance(error, str):
+            return nonsense()
         if error == "invalid_grant":  # said of a code here, not of an old consent
             return LoginRequired(
                 _("Google did not accept the answer of the consent page; it is good once, and for minutes."),
@@ -117,7 +114,7 @@ class ConsentRequest:
                 hint=_("Run: oauth-mailer login {address}").format(address=self._account.address),
                 text=text,
             )
-        return refusal(self._account, error if isinstance(error, str) else "", text)
+        return refusal(self._account, error, text)
 
     def _check_scopes(self, token: Mapping[str, Any]) -> None:
         """A person can leave out a part of what was asked for."""
@@ -140,17 +137,19 @@ class ConsentRequest:
 
     def _check_identity(self, token: Mapping[str, Any]) -> None:
         claims = _claims(token.get("id_token"))
+        email = claims.get("email") if claims else None
+        if not isinstance(email, str) and set(IDENTITY) <= set(scopes_of(self._account)):
+            raise self._other_account(_("it does not say which account it is"))
         if claims is None:
-            if set(IDENTITY) <= set(scopes_of(self._account)):
-                raise self._other_account(_("it does not say which account it is"))
             return
         # It came from the token endpoint itself, so TLS vouches for it (OpenID Connect Core 1.0 §3.1.3.7).
         audience = claims.get("aud")
         if self._client.client_id not in (audience if isinstance(audience, list) else [audience]):
             raise self._other_account(_("it is for another client"))
-        email = claims.get("email")
         if isinstance(email, str) and _mailbox(email) != _mailbox(self._account.address):
-            raise self._other_account(_("it is for {email}").format(email=readable(email.encode())))
+            raise self._other_account(
+                _("it is for {email}").format(email=readable(email.encode("utf-8", "replace")))
+            )
 
     def _other_account(self, reason: str) -> LoginRequired:
         return LoginRequired(

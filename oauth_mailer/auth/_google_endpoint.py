@@ -8,15 +8,16 @@ form and what the answer means; only the way is ours.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import OutcomeUnknown, SendError, TransientError
 from ..i18n import _
 from ..replies import readable
+from ..stores import Secret
 from ..wire.one_post import Answer, PostClient
 
-__all__ = ["Endpoint", "fields_of", "said"]
+__all__ = ["Endpoint", "nonsense", "plain"]
 
 TIMEOUT = 30.0
 """Seconds for one step on the network."""
@@ -24,12 +25,29 @@ TIMEOUT = 30.0
 _FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 
 
-class Endpoint:
-    """Posts forms. ``ca_file``: as in ``tls.client_context``; ``answer``: the latest one."""
+_PASSING = {"internal_failure", "server_error", "temporarily_unavailable", "rate_limit_exceeded"}
+"""Words of a server that is out of order; google-auth would ask it three times in a row."""
 
-    def __init__(self, *, ca_file: str = "") -> None:
-        self.answer: Answer | None = None
+
+class Endpoint:
+    """Posts forms. ``ca_file``: as in ``tls.client_context``; ``hide``: what is in them and is never shown.
+
+    ``fields``: the JSON object in the latest answer, empty where it was none.
+    """
+
+    def __init__(self, *, ca_file: str = "", hide: Iterable[Secret] = ()) -> None:
+        self.fields: Mapping[str, Any] = {}
+        self._hide = [secret.reveal() for secret in hide if secret]
         self._client = PostClient(timeout=TIMEOUT, ca_file=ca_file)
+
+    @property
+    def said(self) -> str:
+        """What the server says is wrong (RFC 6749 §5.2), safe to print; a page of HTML says nothing."""
+        words = [self.fields.get("error"), self.fields.get("error_description")]
+        text = ": ".join(word for word in words if isinstance(word, str))
+        for secret in self._hide:  # some repeat what they were sent
+            text = text.replace(secret, "***")
+        return readable(text.encode("utf-8", "replace"))
 
     def post(self, url: str, form: str | bytes, headers: Mapping[str, str] | None = None) -> Answer:
         """The answer, if the server could be asked and is not out of order.
@@ -39,18 +57,25 @@ class Endpoint:
         """
         body = _Whole(form.encode() if isinstance(form, str) else form)
         own = {name: value for name, value in (headers or {}).items() if name.lower() not in _OWN}
+        self.fields = {}
         try:
-            self.answer = answer = self._client.post(url, {**own, **_FORM}, body)
+            answer = self._client.post(url, {**own, **_FORM}, body)
         except OutcomeUnknown as error:
             raise _later(
                 _("Google took the request for a token but did not answer."), error.message
             ) from error
         finally:
             self._client.close()  # hours pass until the next one
-        if answer.status >= 500 or answer.status in (408, 429):
+        self.fields = _fields_of(answer)
+        words = [self.fields.get("error"), self.fields.get("error_description")]
+        if (
+            answer.status >= 500
+            or answer.status in (408, 429)
+            or any(word in _PASSING for word in words if isinstance(word, str))
+        ):
             raise _later(
                 _("Google gives out no token just now (status {status}).").format(status=answer.status),
-                said(answer),
+                self.said,
                 _seconds(answer.headers.get("retry-after", "")),
             )
         return answer
@@ -61,16 +86,16 @@ class Endpoint:
         """What google-auth takes for its transport; it asks for nothing but tokens here."""
         if method != "POST":
             raise AssertionError(f"{method}: a token is asked for by POST")
-        return _Response(self.post(url, body, headers))
+        return _Response(self.post(url, body, headers), self.fields)
 
 
 class _Response:
     """An answer as google-auth reads it."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, fields: Mapping[str, Any]) -> None:
         self.status = answer.status
         self.headers = answer.headers
-        self.data = answer.body if answer.whole else b""
+        self.data = plain(fields)
 
 
 class _Whole:
@@ -87,20 +112,26 @@ class _Whole:
 _OWN = frozenset(name.lower() for name in _FORM)
 
 
-def fields_of(answer: Answer) -> Mapping[str, Any]:
-    """The JSON object in an answer; empty where it is none."""
+def plain(fields: Mapping[str, Any]) -> bytes:
+    """An answer as the libraries are given it: without the lifetime, on whose odd forms they stumble."""
+    return json.dumps({name: value for name, value in fields.items() if name != "expires_in"}).encode()
+
+
+def nonsense() -> TransientError:
+    """The error for an answer that is none of a token endpoint."""
+    return TransientError(
+        _("What answers in place of Google's token endpoint gives no token (a proxy, or a sign-in page?)."),
+        code="token-answer",
+        hint=_("Sign in to the network, check HTTPS_PROXY, and try again."),
+    )
+
+
+def _fields_of(answer: Answer) -> Mapping[str, Any]:
     try:
         found = json.loads(answer.body) if answer.whole else None
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else {}
-
-
-def said(answer: Answer) -> str:
-    """What the server says is wrong (RFC 6749 §5.2), safe to print; a page of HTML says nothing."""
-    fields = fields_of(answer)
-    words = [fields.get("error"), fields.get("error_description")]
-    return readable(": ".join(word for word in words if isinstance(word, str)).encode("utf-8", "replace"))
 
 
 def _later(message: str, text: str, retry_after: float | None = None) -> SendError:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..accounts import Account
-from ..errors import LoginRequired, MailerError, RouteError, SendError, TransientError
+from ..errors import LoginRequired, MailerError, RouteError, SendError
 from ..i18n import _
 from ..stores import Secret
-from ..wire.one_post import Answer
-from ._google_endpoint import Endpoint, fields_of, said
+from ._google_endpoint import Endpoint, nonsense
 from ._google_tokens import Access, Consent
 
 __all__ = ["refreshed", "refusal"]
-
-UNKNOWN_LIFETIME = 300.0
-"""Seconds that a token is used for where the server does not say how long it is good (RFC 6749 §5.1)."""
 
 
 def refreshed(account: Account, consent: Consent) -> tuple[Access, Secret]:
@@ -34,21 +28,20 @@ def refreshed(account: Account, consent: Consent) -> tuple[Access, Secret]:
         client_id=client.client_id,
         client_secret=client.client_secret.reveal(),
     )
-    endpoint = Endpoint(ca_file=account.ca_file)
+    endpoint = Endpoint(ca_file=account.ca_file, hide=(consent.refresh_token, client.client_secret))
     try:
         credentials.refresh(endpoint)
     except MailerError:
         raise
     except Exception:  # noqa: BLE001 - an answer that makes no sense fails in the library in many ways
         # Not the library's error but the answer itself is read: the error's text may hold a token.
-        raise _failure(account, endpoint.answer) from None
-    token, expiry = credentials.token, credentials.expiry
-    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-        raise _nonsense()
-    successor = credentials.refresh_token
-    if not isinstance(successor, str) or not successor:
-        raise _nonsense()
-    return Access.of(token, _seconds_until(expiry)), Secret(successor)
+        raise _failure(account, endpoint) from None
+    # A successor that is named but empty is none.
+    successor = credentials.refresh_token or consent.refresh_token.reveal()
+    access = Access.granted(endpoint.fields)
+    if access is None or not isinstance(successor, str):
+        raise nonsense()
+    return access, Secret(successor)
 
 
 def refusal(account: Account, error: str, text: str) -> SendError:
@@ -93,35 +86,11 @@ def refusal(account: Account, error: str, text: str) -> SendError:
     )
 
 
-def _failure(account: Account, answer: Answer | None) -> SendError:
-    fields = fields_of(answer) if answer else {}
+def _failure(account: Account, endpoint: Endpoint) -> SendError:
+    fields = endpoint.fields
     word = fields.get("error")
-    if answer is None or not isinstance(word, str) or answer.status == 200:
-        return _nonsense()
+    if not isinstance(word, str):
+        return nonsense()
     if fields.get("error_subtype") == "invalid_rapt":  # a Workspace asks for the person every few hours
         word = "invalid_rapt"
-    if word in ("internal_failure", "server_error", "temporarily_unavailable", "rate_limit_exceeded"):
-        return TransientError(
-            _("Google gives out no token just now."),
-            code="token-endpoint",
-            hint=_("Nothing was sent; try again later."),
-            text=said(answer),
-        )
-    return refusal(account, word, said(answer))
-
-
-def _nonsense() -> TransientError:
-    return TransientError(
-        _("What answers in place of Google's token endpoint gives no token (a proxy, or a sign-in page?)."),
-        code="token-answer",
-        hint=_("Sign in to the network, check HTTPS_PROXY, and send it again."),
-    )
-
-
-def _seconds_until(expiry: Any) -> float:
-    from datetime import UTC, datetime
-
-    if not isinstance(expiry, datetime):
-        return UNKNOWN_LIFETIME
-    # google-auth keeps it in UTC without saying so.
-    return max(0.0, (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds())
+    return refusal(account, word, endpoint.said)

@@ -8,7 +8,9 @@ keyring of Windows has room for. The access token has an entry of its own and ca
 from __future__ import annotations
 
 import json
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -23,6 +25,12 @@ __all__ = ["SEND", "Access", "Consent", "access_slot", "consent_slot", "scopes_o
 
 SEND = "https://www.googleapis.com/auth/gmail.send"
 """May send, and nothing else: it reads no mail, and not even the name of its own account."""
+
+UNKNOWN_LIFETIME = 300.0
+"""Seconds that a token is used for where the server does not say how long it is good (RFC 6749 §5.1)."""
+
+LONGEST_LIFETIME = 86_400.0
+"""Seconds; Google's tokens are good for an hour."""
 
 EARLY = 225.0
 """Seconds before its end from which a token is renewed: google-auth's own measure."""
@@ -121,6 +129,14 @@ class Access:
         return cls(Secret(token), now, now + lifetime)
 
     @classmethod
+    def granted(cls, fields: Mapping[str, Any]) -> Access | None:
+        """The token in an answer that came just now, or None where it is nothing that can be shown."""
+        token = fields.get("access_token")
+        if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
+            return None
+        return cls.of(token, _lifetime(fields.get("expires_in")))
+
+    @classmethod
     def read(cls, line: Secret | None) -> Access | None:
         """What is kept, or None where it is nothing usable."""
         try:
@@ -141,3 +157,11 @@ class Access:
         now = time.time()
         early = min(EARLY, (self.until - self.since) / 4)
         return bool(self.token) and self.since - 1.0 <= now < self.until - early
+
+
+def _lifetime(expires_in: object) -> float:
+    try:
+        seconds = float(str(expires_in))
+    except ValueError:
+        return UNKNOWN_LIFETIME
+    return min(max(seconds, 0.0), LONGEST_LIFETIME) if math.isfinite(seconds) else UNKNOWN_LIFETIME

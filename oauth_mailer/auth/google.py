@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,7 @@ from ..i18n import _, system_text
 from ..stores import Secret, TokenStore
 from ._google_client import Client, client_from, read_client
 from ._google_consent import IDENTITY, ConsentRequest
-from ._google_endpoint import Endpoint, said
+from ._google_endpoint import Endpoint
 from ._google_refresh import refreshed
 from ._google_tokens import Access, Consent, access_slot, consent_slot, scopes_of
 
@@ -34,6 +35,7 @@ __all__ = [
     "consent_slot",
     "forget",
     "keep",
+    "lock_file",
     "read_client",
     "revoke",
     "scopes_of",
@@ -61,7 +63,7 @@ class GoogleCredential:
         self._home = home
         self._lock = threading.Lock()
         self._access: Access | None = None
-        self._successor: Consent | None = None  # where the store cannot be written
+        self._successor: tuple[Secret, Consent] | None = None  # what was kept, and what should replace it
 
     def get(self) -> Secret:
         """The token; see ``Credential.get``."""
@@ -92,7 +94,7 @@ class GoogleCredential:
 
     def _refreshed(self) -> Access:
         account = self._account
-        consent = self._successor or self._read()
+        kept, consent = self._read()
         try:
             access, successor = refreshed(account, consent)
         except LoginRequired:
@@ -100,15 +102,16 @@ class GoogleCredential:
             raise
         if successor != consent.refresh_token:
             # The old one may be worth nothing from now on: the new one is kept before anything else is done.
-            self._succeeded(Consent(consent.client, successor))
+            self._succeeded(kept, Consent(consent.client, successor))
         _keep_access(account, self._store, access)
         self._mark(required=False)
         _log.info("%s: the access token was renewed", account.address)
         return access
 
-    def _read(self) -> Consent:
+    def _read(self) -> tuple[Secret, Consent]:
+        """What is kept, and the consent to use: its successor, where that could not be kept."""
         account = self._account
-        if not (line := self._store.get(consent_slot(account))):
+        if not (kept := self._store.get(consent_slot(account))):
             raise LoginRequired(
                 _("The store {store} has no consent for {address}.").format(
                     store=self._store.kind, address=account.address
@@ -116,13 +119,15 @@ class GoogleCredential:
                 code="secret-missing",
                 hint=_("Run: oauth-mailer login {address}").format(address=account.address),
             )
-        return Consent.read(account, line)
+        if self._successor and self._successor[0] == kept:
+            return self._successor
+        return kept, Consent.read(account, kept)
 
-    def _succeeded(self, consent: Consent) -> None:
+    def _succeeded(self, kept: Secret, consent: Consent) -> None:
+        self._successor = (kept, consent)
         if self._store.writable:
             self._store.set(consent_slot(self._account), consent.line())
             return
-        self._successor = consent
         _log.warning(
             "%s: its refresh token was replaced; the store %s cannot keep the new one beyond this process",
             self._account.address,
@@ -146,12 +151,13 @@ def keep(account: Account, store: TokenStore, home: Path, consent: Consent, acce
         _keep_access(account, store, access)
 
 
-def forget(account: Account, store: TokenStore) -> None:
+def forget(account: Account, store: TokenStore, home: Path) -> None:
     """Delete what is kept of this account's consent. Raises ``StoreError``."""
     if store.writable:
-        with suppress(StoreError):  # it ends by itself, and without the consent there is no other
-            store.delete(access_slot(account))
-        store.delete(consent_slot(account))
+        with _alone(account, store, home):  # a refresh under way must not leave anything behind
+            with suppress(StoreError):  # it ends by itself, and without the consent there is no other
+                store.delete(access_slot(account))
+            store.delete(consent_slot(account))
 
 
 def revoke(account: Account, store: TokenStore) -> bool:
@@ -165,15 +171,16 @@ def revoke(account: Account, store: TokenStore) -> bool:
     consent = Consent.read(account, line)
     from urllib.parse import urlencode
 
-    answer = Endpoint(ca_file=account.ca_file).post(
+    endpoint = Endpoint(ca_file=account.ca_file, hide=(consent.refresh_token,))
+    answer = endpoint.post(
         consent.client.revocation_uri, urlencode({"token": consent.refresh_token.reveal()})
     )
-    if answer.status != 200 and not said(answer).startswith("invalid_token"):
+    if answer.status != 200 and endpoint.fields.get("error") != "invalid_token":
         raise MailerError(
             _("Google refused to revoke the consent (status {status}).").format(status=answer.status),
             code="revocation-refused",
             hint=_("Revoke it yourself: https://myaccount.google.com/connections"),
-            text=said(answer),
+            text=endpoint.said,
         )
     return True
 
@@ -191,14 +198,18 @@ def _keep_access(account: Account, store: TokenStore, access: Access) -> None:
         _log.debug("%s: the access token is not kept (%s)", account.address, error.code)
 
 
+def lock_file(account: Account, home: Path) -> Path:
+    """The file whose lock a refresh holds: one for each account, so that none waits for another."""
+    return home / "locks" / f"google-{sha256(str(consent_slot(account)).encode()).hexdigest()[:16]}"
+
+
 @contextmanager
 def _alone(account: Account, store: TokenStore, home: Path) -> Iterator[None]:
     """Hold the account's lock against other processes, where they could know of a refresh at all."""
     with ExitStack() as stack:
         if store.writable:
             try:
-                path = home / "locks" / consent_slot(account).purpose
-                stack.enter_context(private_file.locked(path, timeout=LOCK_TIMEOUT))
+                stack.enter_context(private_file.locked(lock_file(account, home), timeout=LOCK_TIMEOUT))
             except TimeoutError as error:
                 raise TransientError(
                     _("Another process has been renewing the token of {address} for too long.").format(

@@ -131,7 +131,7 @@ def logout(
         return account
     opened = store or _open_store(account, accounts, prompt or Nobody())
     trouble = _revoked(account, opened)
-    _forget(account, opened)
+    _forget(account, opened, accounts.home)
     if account.address in accounts:
         accounts.remove(account.address)
     if trouble is not None:
@@ -184,11 +184,11 @@ def _revoked(account: Account, store: TokenStore) -> MailerError | None:
     return None
 
 
-def _forget(account: Account, store: TokenStore) -> None:
+def _forget(account: Account, store: TokenStore, home: Path) -> None:
     if account.auth == "google":
         from ..auth import google
 
-        google.forget(account, store)
+        google.forget(account, store, home)
     elif store.writable:
         store.delete(Slot(account.address, "code"))
 

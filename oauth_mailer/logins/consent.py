@@ -63,7 +63,7 @@ def log_in_by_consent(
         listener.show(_("{address} is ready").format(address=new.address), _next_step(new), good=True)
     if consent_slot(account) != consent_slot(new) and account.client:
         with suppress(MailerError):  # of another client or scope: it is never asked for again
-            google.forget(account, store)
+            google.forget(account, store, accounts.home)
     return new
 
 
@@ -177,7 +177,7 @@ def _write_down(account: Account, store: TokenStore, accounts: Accounts, old: Se
         accounts.add(account)
     except MailerError:
         with suppress(MailerError):  # the first error is the one to tell
-            google.forget(account, store)
+            google.forget(account, store, accounts.home)
             if old is not None:
                 store.set(consent_slot(account), old)
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +17,7 @@ import pytest
 from oauth_mailer import accounts
 from oauth_mailer.accounts import Account, Accounts
 from oauth_mailer.auth import open_credential
-from oauth_mailer.auth.google import GoogleCredential, consent_slot, forget, revoke
+from oauth_mailer.auth.google import GoogleCredential, consent_slot, forget, lock_file, revoke
 from oauth_mailer.errors import (
     ConfigError,
     LoginRequired,
@@ -29,7 +31,7 @@ from oauth_mailer.stores import Secret, Slot
 from oauth_mailer.stores.environment import EnvironmentStore
 from oauth_mailer.stores.memory import MemoryStore
 from tests.support.google_account import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN, google_account, with_consent
-from tests.support.http_script import HttpScript, Step, answer, close, hang, raw
+from tests.support.http_script import Exchange, HttpScript, Step, answer, close, hang, raw
 
 CANARIES = (CLIENT_SECRET, REFRESH_TOKEN, "ya29.canary")
 
@@ -143,11 +145,16 @@ def test_a_store_that_cannot_keep_an_access_token_costs_a_refresh_and_no_mail(ho
 
 def test_a_successor_that_cannot_be_kept_is_no_silent_loss(home: Path) -> None:
     store = Full()
-    with HttpScript(granted(1, refresh_token="1//second")) as server:
+    with HttpScript(granted(1, refresh_token="1//second"), granted(2)) as server:
         account = with_consent(server.url, store)
         store.full = True
+        one = GoogleCredential(account, store, home)
         with pytest.raises(StoreError):
-            GoogleCredential(account, store, home).get()
+            one.get()
+        # The old one may be worth nothing any more: this process goes on with the new one.
+        store.full = False
+        one.get()
+        assert b"refresh_token=1%2F%2Fsecond" in server.requests[1].body
 
 
 ENDED = answer("400 Bad Request", {"error": "invalid_grant", "error_description": "Token has been revoked."})
@@ -195,13 +202,30 @@ HTML = answer("200 OK", b"<html>Sign in to the hotel's network</html>")
         (answer(body={"expires_in": 3599}), TransientError, "token-answer"),
         (answer(body={"access_token": None, "expires_in": 3599}), TransientError, "token-answer"),
         (answer(body={"access_token": "a\r\nb", "expires_in": 3599}), TransientError, "token-answer"),
-        (answer(body={"access_token": "a", "expires_in": "soon"}), TransientError, "token-answer"),
-        (answer(body={"access_token": "a", "expires_in": 1e300}), TransientError, "token-answer"),
+        (answer(body={"access_token": "", "expires_in": 3599}), TransientError, "token-answer"),
+        (answer(body={"access_token": "\u4ee4\u724c"}), TransientError, "token-answer"),
         (answer(body={"access_token": "a", "refresh_token": 7}), TransientError, "token-answer"),
         (answer(body=b"\xff\xfe\x00"), TransientError, "token-answer"),
         (answer("429 Too Many", b"", Retry_After="40"), TransientError, "token-endpoint"),
         (answer("500 Oops", b""), TransientError, "token-endpoint"),
         (answer("503 Later", b"<html>"), TransientError, "token-endpoint"),
+        (answer("400 Bad Request", {"error": "server_error"}), TransientError, "token-endpoint"),
+        (
+            answer("400 Bad Request", {"error": "x", "error_description": "temporarily_unavailable"}),
+            TransientError,
+            "token-endpoint",
+        ),
+        (
+            answer(
+                "400 Bad Request",
+                {
+                    "error": "invalid_grant",
+                    "error_description": f"{REFRESH_TOKEN} of {CLIENT_SECRET} is gone",
+                },
+            ),
+            LoginRequired,
+            "consent-ended",
+        ),
         (close, TransientError, "token-endpoint"),
         (raw(b"\x00\x01nonsense\r\n\r\n"), TransientError, "token-endpoint"),
     ],
@@ -221,6 +245,45 @@ def test_what_a_token_endpoint_may_do_is_an_error_of_ours_asked_once_and_without
             assert caught.value.retry_after == 40.0
     shown = f"{caught.value} {caught.value.hint} {caught.value.text} {caught.value!r}"
     assert not any(canary in shown for canary in CANARIES)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"expires_in": "3599"},
+        {"expires_in": 3599.5},
+        {"expires_in": "3599.5"},
+        {"expires_in": "soon"},
+        {"expires_in": None},
+        {"expires_in": True},
+        {"expires_in": [3599]},
+        {"expires_in": 10**12},
+        {"expires_in": 1e300},
+        {"expires_in": float("inf")},
+        {"expires_in": float("nan")},
+        {"expires_in": "9" * 400},
+        {"refresh_token": None},
+        {"refresh_token": ""},
+        {"token_type": "bearer", "scope": None, "id_token": 7},
+    ],
+)
+def test_a_token_in_an_odd_answer_is_used_all_the_same(
+    more: dict[str, object], store: MemoryStore, home: Path
+) -> None:
+    with HttpScript(answer(body={"access_token": "ya29.canary-1", **more})) as server:
+        one = credential(server, store, home)
+        assert one.get() == one.get() == Secret("ya29.canary-1")
+        assert len(server.requests) == 1
+        one.renew(one.get())
+        assert parse_qs(server.requests[1].body.decode())["refresh_token"] == [REFRESH_TOKEN]
+
+
+@pytest.mark.parametrize("lifetime", [0, -5, "0"])
+def test_a_token_that_ends_at_once_is_shown_once(lifetime: object, store: MemoryStore, home: Path) -> None:
+    with HttpScript(granted(1, expires_in=lifetime), granted(2, expires_in=lifetime)) as server:
+        one = credential(server, store, home)
+        assert (one.get(), one.get()) == (Secret("ya29.canary-1"), Secret("ya29.canary-2"))
 
 
 def test_an_endpoint_that_says_nothing_ends_in_time(
@@ -315,6 +378,17 @@ def test_a_consent_in_the_environment_needs_no_login_and_no_folder_to_write_to(
     assert b"refresh_token=1%2F%2Fsecond" in handed_in.requests[1].body
 
 
+def test_a_new_consent_in_the_environment_counts_before_the_successor_of_the_old_one(
+    handed_in: HttpScript, monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    one = GoogleCredential(Accounts(home).get("me@gmail.com"), EnvironmentStore(), home)
+    first = one.get()
+    variable = accounts.secret_variable("me@gmail.com")
+    monkeypatch.setenv(variable, os.environ[variable].replace(REFRESH_TOKEN, "1//new-login"))
+    one.renew(first)
+    assert b"refresh_token=1%2F%2Fnew-login" in handed_in.requests[1].body
+
+
 def test_an_address_in_a_consent_that_is_not_safe_is_refused(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
@@ -332,9 +406,27 @@ def test_revoking_tells_google_and_forgetting_leaves_nothing(store: MemoryStore,
         assert revoke(account, store)
         assert server.requests[-1].path == "/revoke"
         assert parse_qs(server.requests[-1].body.decode()) == {"token": [REFRESH_TOKEN]}
-    forget(account, store)
+    forget(account, store, home)
     assert not store._secrets
     assert not revoke(account, store)
+
+
+def test_a_refresh_under_way_leaves_nothing_behind_once_the_account_is_forgotten(
+    store: MemoryStore, home: Path
+) -> None:
+    forgetting: list[threading.Thread] = []
+
+    def meanwhile(exchange: Exchange) -> bool:
+        forgetting.append(threading.Thread(target=forget, args=(account, store, home)))
+        forgetting[0].start()
+        forgetting[0].join(0.2)  # it would be done by now if it did not wait for this refresh
+        return granted(1, refresh_token="1//second")(exchange)
+
+    with HttpScript(meanwhile) as server:
+        account = with_consent(server.url, store)
+        GoogleCredential(account, store, home).get()
+        forgetting[0].join(30)
+    assert not store._secrets
 
 
 def test_a_consent_that_google_no_longer_knows_counts_as_revoked(store: MemoryStore) -> None:
@@ -351,6 +443,19 @@ def test_a_revocation_that_failed_is_told(step: Step, store: MemoryStore) -> Non
     assert REFRESH_TOKEN not in str(caught.value)
 
 
+def test_accounts_of_one_client_do_not_wait_for_each_other(
+    store: MemoryStore, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from oauth_mailer import private_file
+
+    monkeypatch.setattr("oauth_mailer.auth.google.LOCK_TIMEOUT", 0.1)
+    with HttpScript(granted()) as server:
+        account = with_consent(server.url, store)
+        other = google_account(server.url, "you@gmail.com")
+        with private_file.locked(lock_file(other, home)):
+            assert GoogleCredential(account, store, home).get()
+
+
 def test_a_lock_that_another_process_holds_too_long_is_an_error_for_later(
     store: MemoryStore, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,7 +464,7 @@ def test_a_lock_that_another_process_holds_too_long_is_an_error_for_later(
     monkeypatch.setattr("oauth_mailer.auth.google.LOCK_TIMEOUT", 0.1)
     with HttpScript(granted()) as server:
         account = with_consent(server.url, store)
-        with private_file.locked(home / "locks" / consent_slot(account).purpose):
+        with private_file.locked(lock_file(account, home)):
             with pytest.raises(TransientError) as caught:
                 GoogleCredential(account, store, home).get()
             assert caught.value.code == "refresh-busy"
