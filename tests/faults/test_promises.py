@@ -90,6 +90,13 @@ class Token:
         return self.get()
 
 
+class Blocks(list[bytes]):
+    """The body of a request."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self))
+
+
 def gmail(server: HttpScript, monkeypatch: pytest.MonkeyPatch) -> GmailTransport:
     monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", server.url)
     return GmailTransport(ME.email, Token, timeout=10)
@@ -138,6 +145,41 @@ def test_an_answer_that_was_cut_off_leaves_no_connection_for_the_next_mail(
             way.send(*letter())
         assert way.send(*letter()).remote_id == "18c0ffee"
         assert server.connections == 2
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Routers forget it without a word: what is sent over it then meets silence, and nobody knows.
+    monkeypatch.setattr("oauth_mailer.wire.http_connection.MAX_IDLE", -1.0)
+    with HttpScript(SENT) as server, closing(gmail(server, monkeypatch)) as way:
+        way.send(*letter())
+        way.send(*letter())
+    assert (server.connections, len(server.requests)) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "kind"), [(1, TransientError), (3, OutcomeUnknown)], ids=["first block", "last block"]
+)
+def test_a_system_that_fails_as_the_last_block_is_handed_over_proves_nothing(
+    fails_at: int, kind: type[SendError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system took the octets and fails all the same: no server can be told to do that."""
+    plain, calls = socket.socket.sendall, 0
+
+    def send_and_fail(sock: socket.socket, data: bytes, flags: int = 0) -> None:
+        nonlocal calls
+        plain(sock, data, flags)
+        if data.startswith((b"POST", b"block")):
+            calls += 1
+            if calls == fails_at:
+                sock.shutdown(socket.SHUT_RDWR)
+                raise ConnectionResetError(104, "reset")
+
+    client = PostClient(timeout=10)
+    monkeypatch.setattr(socket.socket, "sendall", send_and_fail)
+    with HttpScript(http_script.close) as server, pytest.raises(kind) as caught:
+        client.post(server.url, {}, Blocks([b"block 1", b"block 2", b"block 3"]))
+    assert caught.value.verdict == ("not_sent" if kind is TransientError else "unknown")
+    assert calls == fails_at
 
 
 def test_a_server_out_of_order_that_cannot_have_the_whole_mail_has_not_sent_it(
@@ -675,16 +717,9 @@ def test_no_command_is_made_of_an_address_that_would_end_it(address: str, place:
 
 
 def test_no_request_is_made_of_a_header_with_a_line_break() -> None:
-    class Nothing:
-        def __len__(self) -> int:
-            return 0
-
-        def __iter__(self) -> Iterator[bytes]:
-            return iter(())
-
     client = PostClient(timeout=5)
     with HttpScript(SENT) as server:
         with pytest.raises(AssertionError, match="line break"):
-            client.post(server.url, {"X-A": "1\r\nAuthorization: Bearer eve"}, Nothing())
+            client.post(server.url, {"X-A": "1\r\nAuthorization: Bearer eve"}, Blocks([]))
         client.close()
     assert not server.requests
