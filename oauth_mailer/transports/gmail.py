@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from ..accounts import Account
 from ..auth import Credential
-from ..errors import OutcomeUnknown, RouteError
+from ..errors import OutcomeUnknown, RejectedError, RouteError
 from ..i18n import _
 from ..message import Envelope
 from ..mime import Content
@@ -109,7 +109,7 @@ class GmailTransport:
             raw = urlsafe_b64encode(b"".join(body)).decode("ascii")
             request = messages.send(userId="me", body={"raw": raw})
         else:
-            request = messages.send(userId="me", media_body=_media(body))
+            request = _large(messages, body)
             # The library puts another host into the upload address, but neither its scheme nor its path.
             upload = urlsplit(request.uri)
             request.uri = f"{self._root}{upload.path}?{upload.query}"
@@ -198,6 +198,19 @@ class _Carrier:
         response = Response({**answer.headers, "status": str(answer.status)})
         response.reason = answer.reason
         return response, answer.body
+
+
+def _large(messages: Any, body: _Stream) -> Any:
+    from googleapiclient.errors import MediaUploadSizeError
+
+    try:
+        return messages.send(userId="me", media_body=_media(body))
+    except MediaUploadSizeError as error:  # the route's limit is kept without the Bcc header
+        raise RejectedError(
+            _("The message is too large for Gmail."),
+            code="message-too-large",
+            hint=_("Share large files by a link."),
+        ) from error
 
 
 def _media(body: _Stream) -> Any:

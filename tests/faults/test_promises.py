@@ -205,6 +205,26 @@ def test_a_server_out_of_order_that_cannot_have_the_whole_mail_has_not_sent_it(
     assert not server.requests
 
 
+def test_a_mail_that_only_its_blind_recipients_make_too_large_is_refused_and_not_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", "http://127.0.0.1:9")  # it comes to no connection
+    limit = 36_700_160
+    octets = limit * 57 // 78 - 2000
+    message = Message(
+        to="ann@example.com",
+        bcc=[f"{number:050}@example.com" for number in range(90)],
+        text="Hi",
+        attachments=[Attachment(bytes(octets), filename="large.bin")],
+    )
+    assert limit - 5000 < render(message, ME)[1].size <= limit
+    with closing(GmailTransport(ME.email, Token, timeout=10)) as way:
+        mailer = Mailer(Route(sender=ME, transport=way, max_size=limit))
+        with pytest.raises(RejectedError) as caught:
+            mailer.send(message)
+    assert (caught.value.verdict, caught.value.code) == ("not_sent", "message-too-large")
+
+
 class Slowly:
     """A message whose last block is not there before something has happened."""
 
