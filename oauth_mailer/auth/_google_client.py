@@ -48,7 +48,7 @@ def client_from(fields: Mapping[str, Any], secret: Secret) -> Client:
     """
     token_uri = check_endpoint(fields.get("token_uri") or TOKEN_URI, "token_uri")
     # Google's file does not name the address: it lies beside that for tokens.
-    revocation = fields.get("revocation_uri") or urljoin(token_uri, "revoke")
+    revocation = fields.get("revocation_uri") or urljoin(token_uri.rstrip("/"), "revoke")
     return Client(
         client_id=str(fields.get("client_id", "")),
         client_secret=secret,

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import LoginRequired, OutcomeUnknown, RejectedError, RouteError, SendError, TransientError
 from ..i18n import N_, _
+from ..stores import Secret
 from ..wire.one_post import Answer
 
 __all__ = ["refusal"]
@@ -124,11 +125,12 @@ _REFUSED = _Row(
 _CONSOLE = "https://console.cloud.google.com/apis/library/gmail.googleapis.com"
 
 
-def refusal(answer: Answer, address: str) -> SendError:
-    """The error for an answer that is no 2xx; ``address`` is the account's."""
+def refusal(answer: Answer, address: str, token: Secret) -> SendError:
+    """The error for an answer that is no 2xx; ``address`` is the account's, ``token`` what was shown."""
     errors = list(_reasons(answer.body))
     texts = [text for _reason, text in errors if text]
-    text = _printable(texts[0] if texts else answer.reason)
+    text = texts[0] if texts else answer.reason
+    text = _printable(text.replace(token.reveal(), "***") if token else text)
     if answer.taken and not 400 <= answer.status < 500 and answer.status not in _STATUSES:
         # The guide says "retry"; but a server that fails after it has the message may have sent it. Nor does
         # it say no with 101 or 303, which sends to another page after the deed.

@@ -54,7 +54,7 @@ class GmailTransport:
         self, address: str, credential: Callable[[], Credential], *, timeout: float, ca_file: str = ""
     ) -> None:
         root = os.environ.get("OAUTH_MAILER_GMAIL_ENDPOINT", "") or _ENDPOINT
-        self._root = check_endpoint(root, "OAUTH_MAILER_GMAIL_ENDPOINT")
+        self._root = check_endpoint(root, "OAUTH_MAILER_GMAIL_ENDPOINT").rstrip("/")
         self._address = address
         self._open_credential = credential
         self._client = PostClient(timeout=timeout, ca_file=ca_file)
@@ -78,8 +78,9 @@ class GmailTransport:
         answer = self._post(service, body, secret)
         if answer.status == 401:
             # A token may be revoked before its time: it is renewed once; the server has refused the request.
-            answer = self._post(service, body, credential.renew(secret))
-        return self._judge(answer)
+            secret = credential.renew(secret)
+            answer = self._post(service, body, secret)
+        return self._judge(answer, secret)
 
     def close(self) -> None:
         """Close kept connections."""
@@ -122,9 +123,9 @@ class GmailTransport:
             raise AssertionError("a request was executed without its carrier")
         return carrier.answer
 
-    def _judge(self, answer: Answer) -> Acceptance:
+    def _judge(self, answer: Answer, token: Secret) -> Acceptance:
         if not 200 <= answer.status < 300:
-            raise refusal(answer, self._address)
+            raise refusal(answer, self._address, token)
         try:
             remote_id = json.loads(answer.body)["id"]
         except (ValueError, KeyError, TypeError, RecursionError):

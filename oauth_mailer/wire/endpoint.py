@@ -22,7 +22,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_endpoint(url: str, name: str) -> str:
-    """The address without a final slash, if secrets may be sent there: https, or http on a loopback address.
+    """The address, if secrets may be sent there: https, or http on a loopback address.
 
     ``name``: where the address came from (a variable, a field of the client file), for the message.
     Raises ``ConfigError`` otherwise.
@@ -30,10 +30,11 @@ def check_endpoint(url: str, name: str) -> str:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
-        bad_port = parts.port == 0
+        odd = parts.port == 0 or "@" in parts.netloc or parts.scheme not in ("http", "https")
     except ValueError:
-        host, bad_port = "", True
-    if not host or bad_port or parts.scheme not in ("http", "https") or any(ord(c) <= 32 for c in url):
+        host, odd = "", True
+    # What is before an @ looks like the host and is not; what is not ASCII has to be encoded.
+    if not host or odd or not all(32 < ord(char) < 127 for char in url):
         raise ConfigError(
             _("{name} is no web address.").format(name=name),
             code="endpoint-malformed",
@@ -47,4 +48,4 @@ def check_endpoint(url: str, name: str) -> str:
             code="endpoint-plain-http",
             hint=_("Use https; http is allowed for a loopback address only."),
         )
-    return url.rstrip("/")
+    return url

@@ -155,3 +155,22 @@ def test_an_identity_that_was_asked_for_and_is_not_told_is_refused(
         log_in(step, tmp_path, MemoryStore(), check_identity=True)
     assert caught.value.code == "other-account"
     assert len(Accounts(home)) == 0
+
+
+def test_addresses_of_the_client_are_asked_as_they_stand(tmp_path: Path) -> None:
+    store, person = MemoryStore(), Person(allow)
+    with HttpScript(granted()) as server:
+        path = client_file(
+            tmp_path,
+            server.url,
+            auth_uri="http://[::1]:9/o/auth/?tenant=a%20b",
+            token_uri=f"{server.url}/o/token/?tenant=a%20b",
+        )
+        account = oauth_mailer.login(ME, prompt=person, store=store, client_secrets=path)
+    address = urlsplit(person.url)
+    assert (address.scheme, address.netloc, address.path) == ("http", "[::1]:9", "/o/auth/")
+    asked = parse_qs(address.query)
+    assert asked["tenant"] == ["a b"]
+    assert asked["code_challenge_method"] == ["S256"]
+    assert server.requests[0].path == "/o/token/?tenant=a%20b"
+    assert account.client["token_uri"].endswith("/o/token/?tenant=a%20b")

@@ -285,6 +285,31 @@ def test_control_characters_in_googles_text_are_escaped(
     assert str(caught.value).isprintable()
 
 
+def test_a_token_that_is_sent_back_is_not_shown(monkeypatch: pytest.MonkeyPatch, tokens: Tokens) -> None:
+    with (
+        HttpScript(google_error("403 Forbidden", "forbidden", "Bearer token-0 may not send.")) as server,
+        pytest.raises(RouteError) as caught,
+    ):
+        send(monkeypatch, server, tokens)
+    assert caught.value.text == "Bearer *** may not send."
+    assert "token-0" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/", "/prefix", "/prefix/"])
+@pytest.mark.parametrize("large", [False, True], ids=["raw", "upload"])
+def test_the_endpoint_may_lie_below_a_path(
+    monkeypatch: pytest.MonkeyPatch, tokens: Tokens, path: str, large: bool
+) -> None:
+    attachments = [Attachment(bytes(2 << 20), filename="big.bin")] if large else []
+    envelope, content = render(Message(to="ann@example.com", text="Hi", attachments=attachments), ME)
+    with HttpScript(SENT) as server:
+        monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", server.url + path)
+        with closing(GmailTransport(ME.email, lambda: tokens, timeout=5)) as transport:
+            transport.send(envelope, content)
+    below = "/upload/gmail/v1/users/me/messages/send" if large else "/gmail/v1/users/me/messages/send"
+    assert server.requests[0].path.partition("?")[0] == path.rstrip("/") + below
+
+
 def test_a_file_that_shrinks_while_it_is_sent_ends_the_send_before_anything_is_accepted(
     monkeypatch: pytest.MonkeyPatch, tokens: Tokens, tmp_path: Path
 ) -> None:
