@@ -28,7 +28,7 @@ from .result_page import page
 
 __all__ = ["Answer", "Listener", "read_answer"]
 
-_LONGEST_HEAD = 65_536  # octets of a request; a browser sends cookies of other ports on this host too
+_LONGEST_HEAD = 262_144  # octets of a request; a browser sends cookies of other ports on this host too
 _PATIENCE = 10.0  # seconds for a request to be there whole
 _MOST = 64  # connections at once: what comes when there are so many ends the one that has waited longest
 _BREATH = 0.1  # seconds until accepting is tried again where it failed
@@ -90,8 +90,8 @@ class Listener:
 
     def take(self, text: str) -> bool:
         """Take what a person copied from the browser: the address or its end. False if it is no answer."""
-        address = text.strip().strip("<>\"'")
-        answer = read_answer(urlsplit(address).query or address.partition("?")[2] or address, self._state)
+        address = text.strip().strip("<>\"'“”‘’")
+        answer = read_answer(_query_of(address) or address, self._state)
         if answer is None:
             return False
         self._accept(answer)
@@ -117,6 +117,12 @@ class Listener:
         self.done.set()
         self._stop()
         self._thread.join(_FAREWELL + 1.0)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """What a browser calls this listener; it leaves out port 80."""
+        hosts = ("127.0.0.1", "localhost")
+        return tuple(f"{host}:{self._port}" for host in hosts) + (hosts if self._port == 80 else ())
 
     def _accept(self, answer: Answer) -> None:
         if not self.done.is_set():
@@ -192,15 +198,18 @@ class Listener:
                 await asyncio.wait_for(loop.sock_sendall(sock, await self._reply(head)), _PATIENCE)
 
     async def _reply(self, head: bytes) -> bytes:
-        request, _line_end, rest = head.decode("latin-1").partition("\r\n")
+        request, _line_end, rest = head.partition(b"\r\n\r\n")[0].decode("latin-1").partition("\r\n")
         method, _blank, target = request.partition(" ")
         target = target.partition(" ")[0]
         hosts = [line[5:].strip().lower() for line in rest.split("\r\n") if line[:5].lower() == "host:"]
-        if hosts not in ([f"127.0.0.1:{self._port}"], [f"localhost:{self._port}"]):
+        if hosts not in ([name] for name in self._names):
             # A page of the web that had its own name lead here (DNS rebinding) learns nothing.
             return _http("421 Misdirected Request")
         if method != "GET":
             return _http("405 Method Not Allowed", headers="Allow: GET\r\n")
+        # A proxy's client names the host here too (RFC 9112 §3.2.2).
+        for name in self._names:
+            target = target.removeprefix(f"http://{name}")
         path, _mark, query = target.partition("?")
         if path != "/":
             return _http("404 Not Found")
@@ -213,6 +222,13 @@ class Listener:
         await self._settled.wait()
         status, content = self._last_page or ("400 Bad Request", _over())
         return _http(status, content)
+
+
+def _query_of(address: str) -> str:
+    try:
+        return urlsplit(address).query or address.partition("?")[2]
+    except ValueError:  # it is no address at all
+        return ""
 
 
 async def _head(sock: socket.socket) -> bytes:

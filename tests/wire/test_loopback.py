@@ -127,6 +127,23 @@ def test_what_is_no_answer_to_this_login_changes_nothing(
         assert browser.result(30)[0] == 200
 
 
+@pytest.mark.parametrize("shape", ["absolute", "followed", "with many cookies", "octet by octet"])
+def test_the_answer_is_taken_in_whatever_shape_it_comes(listener: Listener, shape: str) -> None:
+    host = f"127.0.0.1:{port_of(listener)}"
+    target = f"http://{host}{GOOD}" if shape == "absolute" else GOOD
+    more = "Cookie: " + "a" * 100_000 + "\r\n" if shape == "with many cookies" else ""
+    request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}\r\n".encode()
+    if shape == "followed":
+        request += f"GET /favicon.ico HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", port_of(listener)), 30) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in (bytes([octet]) for octet in request) if shape == "octet by octet" else (request,):
+            sock.sendall(part)
+        assert listener.wait() == Answer(Secret(CODE))
+        listener.show("Good", "", good=True)
+        assert sock.recv(12) == b"HTTP/1.1 200"
+
+
 def test_connections_that_say_nothing_or_nonsense_keep_nobody_from_answering(listener: Listener) -> None:
     with ExitStack() as stack:
         for first in (b"", b"\r", b"GET /", b"\x16\x03\x01\x02\x00" * 40, b"A" * 70_000, b"\x00\r\n\r\n"):
@@ -219,6 +236,14 @@ def test_the_pasted_address_is_taken_as_people_paste_it(listener: Listener, wrap
 def test_the_end_of_the_address_is_enough(listener: Listener, part: str) -> None:
     assert listener.take(part)
     assert listener.answer == Answer(Secret(CODE))
+
+
+@pytest.mark.parametrize(
+    "text", ["http://[", "http://[::1/?code=a", "http://\u2100/?code=a&state=b", "", "\0"]
+)
+def test_what_is_pasted_and_is_no_address_is_no_answer(listener: Listener, text: str) -> None:
+    assert not listener.take(text)
+    assert listener.take(listener.redirect_uri + GOOD[1:])
 
 
 def test_the_first_of_browser_and_paste_counts(listener: Listener) -> None:
