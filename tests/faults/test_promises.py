@@ -132,6 +132,18 @@ def test_a_mail_taken_without_an_answer_over_a_kept_connection_is_posted_no_seco
         assert (server.connections, len(server.requests)) == (1, 2)
 
 
+def test_a_mail_never_goes_over_a_connection_that_still_owes_the_answer_to_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with HttpScript(http_script.hang, SENT) as server:
+        monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", server.url)
+        with closing(GmailTransport(ME.email, Token, timeout=0.5)) as way:
+            with pytest.raises(OutcomeUnknown):
+                way.send(*letter())
+            assert way.send(*letter()).remote_id == "18c0ffee"
+        assert (server.connections, len(server.requests)) == (2, 2)
+
+
 def test_an_answer_that_was_cut_off_leaves_no_connection_for_the_next_mail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
