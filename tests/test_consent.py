@@ -14,11 +14,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import oauth_mailer
-from oauth_mailer.accounts import Account, Accounts
+from oauth_mailer.accounts import Account, Accounts, secret_variable
 from oauth_mailer.auth.google import consent_slot
 from oauth_mailer.errors import ConfigError, LoginRequired, MailerError, StoreError, TransientError
 from oauth_mailer.sandbox import Sandbox
 from oauth_mailer.stores import Secret, Slot
+from oauth_mailer.stores.environment import EnvironmentStore
 from oauth_mailer.stores.memory import MemoryStore
 from tests.support.google_account import client_file
 from tests.support.google_browser import Person, decide, fetch
@@ -400,3 +401,25 @@ def test_logging_out_where_google_cannot_be_asked_forgets_all_the_same_and_says_
     assert "myaccount.google.com" in caught.value.hint
     assert not store._secrets
     assert len(Accounts(home)) == 0
+
+
+@pytest.mark.parametrize("client_id", [None, "another.apps.googleusercontent.com"])
+def test_the_client_file_counts_for_a_consent_in_the_environment_too(
+    sandbox: Sandbox, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, client_id: str | None
+) -> None:
+    path, store = sandbox.write_client_secrets(tmp_path), MemoryStore()
+    kept = store.get(consent_slot(log_in(sandbox, tmp_path, store, client_secrets=path)))
+    assert kept
+    fields = json.loads(kept.reveal()) | ({"client_id": client_id} if client_id else {})
+    (home / "config.toml").unlink()
+    monkeypatch.setenv(secret_variable(ME), json.dumps(fields))
+    if client_id:
+        with pytest.raises(LoginRequired) as caught:
+            oauth_mailer.login(ME, store=EnvironmentStore(), client_secrets=path)
+        assert caught.value.code == "client-differs"
+        assert len(Accounts(home)) == 0
+        return
+    account = oauth_mailer.login(ME, store=EnvironmentStore(), client_secrets=path)
+    assert account.client["client_id"] == json.loads(path.read_text())["installed"]["client_id"]
+    with oauth_mailer.open_mailer() as mailer:
+        mailer.send(oauth_mailer.Message(to="ann@example.com", text="Hi"))

@@ -79,12 +79,13 @@ class Consent:
         Raises ``LoginRequired`` for anything else, ``ConfigError`` for addresses no token may be sent to.
         """
         try:
-            fields: Any = json.loads(line.reveal())
+            found = json.loads(line.reveal())
         except (ValueError, RecursionError):
-            fields = None  # without the cause: its text is the secret
-        token = fields.get("refresh_token") if isinstance(fields, dict) else None
-        secret = fields.get("client_secret", "") if isinstance(fields, dict) else None
-        if not isinstance(token, str) or not token or not isinstance(secret, str):
+            found = None  # without the cause: its text is the secret
+        fields: dict[str, Any] = found if isinstance(found, dict) else {}
+        token, secret = fields.get("refresh_token"), fields.get("client_secret", "")
+        client_id = account.client.get("client_id") or fields.get("client_id")
+        if not (token and client_id) or not all(isinstance(one, str) for one in (token, secret, client_id)):
             raise LoginRequired(
                 _("What the store has for {address} is no consent of Google's.").format(
                     address=account.address
@@ -97,7 +98,7 @@ class Consent:
             )
         # The configuration's word counts before that of the entry.
         client = client_from({**_texts(fields), **account.client}, Secret(secret))
-        if not client.client_id or fields.get("client_id", client.client_id) != client.client_id:
+        if fields.get("client_id", client.client_id) != client.client_id:
             raise LoginRequired(
                 _("What the store has for {address} does not belong to the client of this account.").format(
                     address=account.address

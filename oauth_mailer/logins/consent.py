@@ -41,9 +41,10 @@ def log_in_by_consent(
     already; then it is proven by a refresh, and nobody is asked.
     """
     known = _known_client(account, store, accounts)
+    given = google.read_client(Path(client_secrets).expanduser()) if client_secrets else None
     if not store.writable:
-        return _already_there(account, store, accounts)
-    client = google.read_client(Path(client_secrets).expanduser()) if client_secrets else known
+        return _already_there(replace(account, client=given.public) if given else account, store, accounts)
+    client = given or known
     if client is None:
         raise _no_client(account)
     scopes = (*scopes_of(replace(account, scopes=())), *IDENTITY) if check_identity else account.scopes

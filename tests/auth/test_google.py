@@ -389,6 +389,16 @@ def test_a_new_consent_in_the_environment_counts_before_the_successor_of_the_old
     assert b"refresh_token=1%2F%2Fnew-login" in handed_in.requests[1].body
 
 
+def test_a_consent_in_the_environment_without_its_client_says_what_it_has_to_hold(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+) -> None:
+    monkeypatch.setenv(accounts.secret_variable("me@gmail.com"), '{"refresh_token": "1//canary"}')
+    with pytest.raises(LoginRequired) as caught:
+        GoogleCredential(Accounts(home).get("me@gmail.com"), EnvironmentStore(), home).get()
+    assert caught.value.code == "secret-form"
+    assert "client_id" in caught.value.hint
+
+
 def test_an_address_in_a_consent_that_is_not_safe_is_refused(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
