@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -534,6 +535,23 @@ def test_a_ca_file_is_trusted_in_place_of_the_systems_certificates_and_not_besid
             send(server, ca_file=str(other))
         assert caught.value.code == "tls-certificate"
         assert not server.commands
+
+
+def test_a_mail_that_needs_no_login_is_no_less_encrypted() -> None:
+    encrypted: list[bool] = []
+
+    def mail(talk: Talk) -> bool:
+        encrypted.append(isinstance(talk.sock, ssl.SSLSocket))
+        return talk.say(b"250 ok\r\n")
+
+    with SmtpScript(security="starttls", mail=mail) as server:
+        send(server, auth="none")
+        assert encrypted == [True]
+    with SmtpScript(security="starttls", mail=mail, ehlo=b"250-mx.example\r\n250 SIZE 1000\r\n") as server:
+        with pytest.raises(RouteError) as caught:
+            send(server, auth="none")
+        assert caught.value.code == "starttls-missing"
+        assert not server.said("MAIL")
 
 
 # A login believes nothing that is not its own
