@@ -15,6 +15,7 @@ from ..errors import OutcomeUnknown, SendError, TransientError
 from ..i18n import _
 from ..replies import readable
 from ..stores import Secret
+from ..wire.http_connection import reason
 from ..wire.one_post import Answer, PostClient
 
 __all__ = ["Endpoint", "nonsense", "plain"]
@@ -61,8 +62,9 @@ class Endpoint:
         try:
             answer = self._client.post(url, {**own, **_FORM}, body)
         except OutcomeUnknown as error:
+            why = reason(error.__cause__) if isinstance(error.__cause__, Exception) else ""
             raise _later(
-                _("Google took the request for a token but did not answer."), error.message
+                _("Google took the request for a token but did not answer ({reason}).").format(reason=why)
             ) from error
         finally:
             self._client.close()  # hours pass until the next one
@@ -134,7 +136,7 @@ def _fields_of(answer: Answer) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _later(message: str, text: str, retry_after: float | None = None) -> SendError:
+def _later(message: str, text: str = "", retry_after: float | None = None) -> SendError:
     return TransientError(
         message,
         code="token-endpoint",

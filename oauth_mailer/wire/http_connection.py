@@ -117,9 +117,9 @@ def connect(parts: SplitResult, timeout: float, context: Callable[[], ssl.SSLCon
     host, port = parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443)
     proxy = _proxy_for(host, port) if parts.scheme == "https" else None
     try:
-        if parts.scheme == "http":
-            return _plain(host, port, timeout)
-        return _secure(host, port, proxy, timeout, context)
+        if parts.scheme == "http":  # endpoint.check_endpoint lets it pass for loopback addresses only
+            return _connected(host, port, timeout)
+        return _secure(host, port, proxy, timeout, context())
     except ssl.SSLCertVerificationError as error:
         raise certificate_error(error, host) from error
     except socket.gaierror as error:
@@ -137,31 +137,37 @@ def connect(parts: SplitResult, timeout: float, context: Callable[[], ssl.SSLCon
         ) from error
 
 
-def _plain(host: str, port: int, timeout: float) -> socket.socket:
-    # endpoint.check_endpoint lets plain HTTP pass for loopback addresses only.
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
-    connection.connect()
-    return _without_delay(connection.sock)
+def _connected(host: str, port: int, timeout: float) -> socket.socket:
+    sock = socket.create_connection((host, port), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def _secure(
-    host: str, port: int, proxy: SplitResult | None, timeout: float, context: Callable[[], ssl.SSLContext]
+    host: str, port: int, proxy: SplitResult | None, timeout: float, context: ssl.SSLContext
 ) -> socket.socket:
-    address = (proxy.hostname or "", proxy.port or 80) if proxy else (host, port)
-    connection = http.client.HTTPSConnection(*address, timeout=timeout, context=context())
-    if proxy:
-        connection.set_tunnel(host, port, headers=_proxy_headers(proxy))
+    sock = _connected(*((proxy.hostname or "", proxy.port or 80) if proxy else (host, port)), timeout)
     try:
-        connection.connect()
+        if proxy:
+            _tunnel(sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", proxy, timeout)
+            sock.settimeout(timeout)
+        return context.wrap_socket(sock, server_hostname=host)
     except BaseException:
-        connection.close()
+        sock.close()
         raise
-    return _without_delay(connection.sock)
 
 
-def _without_delay(sock: socket.socket) -> socket.socket:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
+def _tunnel(sock: socket.socket, target: str, proxy: SplitResult, timeout: float) -> None:
+    """Have the proxy connect to the target; its whole answer has ``timeout`` seconds."""
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_authorization(proxy), "", ""]
+    sock.sendall("\r\n".join(lines).encode("ascii"))
+    reader = AnswerReader(TimedReader(sock, time.monotonic() + timeout, 65_536))
+    response = http.client.HTTPResponse(reader, method="CONNECT")  # type: ignore[arg-type]
+    response.begin()
+    if not 200 <= response.status < 300:
+        raise OSError(f"{response.status} {response.reason}")
+    if reader.surplus():  # in TLS it is the client who speaks first
+        raise OSError(_("the proxy says more than it was asked"))
 
 
 def _proxy_for(host: str, port: int) -> SplitResult | None:
@@ -184,13 +190,13 @@ def _proxy_for(host: str, port: int) -> SplitResult | None:
     return proxy
 
 
-def _proxy_headers(proxy: SplitResult) -> dict[str, str]:
+def _authorization(proxy: SplitResult) -> list[str]:
     if not proxy.username:
-        return {}
+        return []
     from base64 import b64encode
 
     pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
-    return {"Proxy-Authorization": "Basic " + b64encode(pair.encode()).decode()}
+    return ["Proxy-Authorization: Basic " + b64encode(pair.encode()).decode()]
 
 
 def reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import trustme
@@ -387,6 +388,70 @@ def test_a_proxy_is_asked_for_a_tunnel_and_its_refusal_is_proven_not_sent(
     assert proxy.requests[0].headers["proxy-authorization"] == "Basic YW5uOnBhJHM="
     assert "pa$s" not in str(caught.value)
     assert "gmail.example (HTTPS_PROXY 127.0.0.1:" in str(caught.value)
+
+
+def _tunnel_to(port: int) -> http_script.Step:
+    """A proxy that connects to this port, whatever host it is asked for."""
+
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def step(exchange: http_script.Exchange) -> bool:
+        exchange.read_all()
+        with socket.create_connection(("127.0.0.1", port)) as host:
+            exchange.sock.sendall(b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\n")
+            back = threading.Thread(target=pump, args=(host, exchange.sock), daemon=True)
+            back.start()
+            pump(exchange.sock, host)
+            back.join(10)
+        return False
+
+    return step
+
+
+def test_a_request_goes_through_the_proxy_and_is_for_the_host_alone(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[bytes] = []
+    with (
+        authority.cert_pem.tempfile() as ca_file,
+        _tls_server(authority, "gmail.example", received) as listener,
+        HttpScript(_tunnel_to(listener.getsockname()[1])) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        client = PostClient(timeout=5, ca_file=ca_file)
+        assert post(client, "https://gmail.example").body == b"ok"
+        client.close()
+    (asked,) = proxy.requests
+    assert (asked.method, asked.path, asked.headers["host"]) == ("CONNECT", *["gmail.example:443"] * 2)
+    assert b"".join(received).startswith(b"POST /x?y=1 HTTP/1.1\r\nHost: gmail.example\r\n")
+
+
+def test_a_proxy_that_drips_for_ever_ends_with_the_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drip(exchange: http_script.Exchange) -> bool:
+        exchange.read_all()
+        exchange.sock.sendall(b"HTTP/1.1 200 OK\r\n")
+        while not exchange.server.stopping.wait(0.02):
+            exchange.sock.sendall(b"X")
+        return False
+
+    with HttpScript(drip) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(TransientError, match="time-out"):
+            post(PostClient(timeout=0.3), "https://gmail.example")
+
+
+def test_a_proxy_that_speaks_for_the_host_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch, client: PostClient
+) -> None:
+    with HttpScript(http_script.raw(b"HTTP/1.1 200 OK\r\n\r\n" + OK)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(TransientError) as caught:
+            post(client, "https://gmail.example")
+    assert caught.value.code == "connect"
 
 
 @pytest.mark.parametrize(
