@@ -554,6 +554,14 @@ def test_a_mail_that_needs_no_login_is_no_less_encrypted() -> None:
         assert not server.said("MAIL")
 
 
+def test_what_a_server_offers_before_it_is_encrypted_is_not_believed_afterwards() -> None:
+    meddled = b"250-mx.example\r\n250-STARTTLS\r\n250-SIZE 1\r\n250 AUTH LOGIN\r\n"
+    with SmtpScript(security="starttls", ehlo=[meddled]) as server:
+        send(server)
+    assert [auth.split(" ")[1] for auth in server.auths] == ["PLAIN"]
+    assert len(server.accepted) == 1
+
+
 # A login believes nothing that is not its own
 
 
