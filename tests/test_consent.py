@@ -164,6 +164,26 @@ def test_a_login_again_replaces_the_token_and_a_fixed_port_is_kept(
     send(store)
 
 
+class Small(MemoryStore):
+    """A store that has no room for access tokens any more."""
+
+    small = False
+
+    def set(self, slot: Slot, secret: Secret) -> None:
+        if self.small and slot.cached:
+            raise StoreError("too long", code="too-long")
+        super().set(slot, secret)
+
+
+def test_a_login_again_leaves_no_access_token_of_the_one_before(sandbox: Sandbox, tmp_path: Path) -> None:
+    store = Small()
+    log_in(sandbox, tmp_path, store)
+    assert len(store._secrets) == 2
+    store.small = True
+    account = log_in(sandbox, tmp_path, store)
+    assert list(store._secrets) == [str(consent_slot(account))]
+
+
 def test_a_second_account_needs_no_client_file(sandbox: Sandbox, tmp_path: Path, store: MemoryStore) -> None:
     log_in(sandbox, tmp_path, store)
     log_in(sandbox, tmp_path, store, address="you@gmail.com", client_secrets=None)

@@ -147,6 +147,8 @@ class GoogleCredential:
 def keep(account: Account, store: TokenStore, home: Path, consent: Consent, access: Access) -> None:
     """Keep a new consent in place of an older one. Raises ``StoreError``; the old one is then still there."""
     with _alone(account, store, home):  # a refresh under way must not put the old consent's successor over it
+        with suppress(StoreError):  # that of an older consent, which may be another person's
+            store.delete(access_slot(account))
         store.set(consent_slot(account), consent.line())
         _keep_access(account, store, access)
 
