@@ -17,6 +17,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,7 @@ class PostClient:
         self._idle: dict[tuple[str, str], list[KeptConnection]] = {}
         self._lock = threading.Lock()
         self._context: ssl.SSLContext | None = None
+        weakref.finalize(self, _close_all, self._idle)  # when nobody holds this any more
 
     def post(self, url: str, headers: Mapping[str, str], body: Body, method: str = "POST") -> Answer:
         """Send one request and read its answer, whatever its status.
@@ -101,20 +103,16 @@ class PostClient:
     def close(self) -> None:
         """Close the kept connections. Never raises."""
         with self._lock:
-            connections = [one for kept in self._idle.values() for one in kept]
-            self._idle.clear()
-        for connection in connections:
-            connection.close()
+            _close_all(self._idle)
 
     def _take(self, parts: SplitResult) -> KeptConnection | None:
         with self._lock:
             kept = self._idle.get((parts.scheme, parts.netloc), [])
-            while kept:
-                connection = kept.pop()
-                if connection.usable():
-                    return connection
-                connection.close()
-        return None
+            for connection in tuple(kept):
+                if not connection.usable():
+                    kept.remove(connection)
+                    connection.close()
+            return kept.pop() if kept else None
 
     def _keep(self, parts: SplitResult, connection: KeptConnection) -> None:
         connection.idle_since = time.monotonic()
@@ -169,6 +167,12 @@ class PostClient:
         if headers.pop("content-encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate"):
             body, whole = _unpacked(body, whole)
         return Answer(response.status, response.reason, headers, body, whole), keep
+
+
+def _close_all(idle: dict[tuple[str, str], list[KeptConnection]]) -> None:
+    for kept in idle.values():
+        while kept:
+            kept.pop().close()
 
 
 class _Sending:

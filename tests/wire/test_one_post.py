@@ -61,6 +61,20 @@ def test_the_connection_is_kept_for_the_next_request(client: PostClient) -> None
     assert (len(server.requests), server.connections) == (2, 1)
 
 
+def test_a_client_that_nobody_holds_any_more_closes_its_connections() -> None:
+    parted = threading.Event()
+
+    def last(exchange: http_script.Exchange) -> bool:
+        answer()(exchange)
+        assert exchange.sock.recv(1) == b""
+        parted.set()
+        return False
+
+    with HttpScript(last) as server:
+        post(PostClient(timeout=5), server.url)
+        assert parted.wait(10)
+
+
 def test_a_kept_connection_that_the_server_closed_is_noticed_before_anything_is_risked(
     client: PostClient,
 ) -> None:
@@ -494,6 +508,28 @@ def test_a_host_that_needs_no_proxy_is_asked_itself(
         with pytest.raises(TransientError, match=r"The name no-such-host\.invalid cannot be resolved"):
             post(client, "https://no-such-host.invalid")
     assert proxy.connections == 0
+
+
+def test_connections_that_the_server_closed_are_not_piled_up(client: PostClient) -> None:
+    crowd = threading.Barrier(8)
+
+    def crowded(exchange: http_script.Exchange) -> bool:
+        crowd.wait(10)
+        return http_script.close_when_idle(exchange)
+
+    with HttpScript(*[crowded] * 8, answer()) as server:
+        threads = [threading.Thread(target=post, args=(client, server.url)) for _number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (kept,) = client._idle.values()
+        for connection in kept:
+            connection.sock.settimeout(5)
+            assert connection.sock.recv(1, socket.MSG_PEEK) == b""  # waits for the server's end to arrive
+        assert len(kept) == 8
+        post(client, server.url)
+        assert len(kept) == 1
 
 
 def test_many_threads_share_a_client_and_no_connection(client: PostClient) -> None:
