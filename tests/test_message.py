@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -203,10 +204,22 @@ def test_a_fifo_or_a_device_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 @posix
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_refused(path: Path) -> None:
-    path.chmod(0)
-    assert refused(lambda: Attachment(path)).code == "attachment-unreadable"
+def test_a_file_that_may_not_be_read_is_refused() -> None:
+    with TemporaryDirectory() as name:
+        folder, path = Path(name), Path(name, "report.pdf")
+        folder.chmod(0o755)
+        path.write_bytes(b"x")
+        path.chmod(0)
+        as_nobody = os.geteuid() == 0  # root may read everything
+        if as_nobody:
+            os.setresuid(65534, 65534, 0)
+        try:
+            error = refused(lambda: Attachment(path))
+        finally:
+            if as_nobody:
+                os.setresuid(0, 0, 0)
+    assert error.code == "attachment-unreadable"
+    assert "you may not read it" in error.message
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
