@@ -9,6 +9,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from copy import copy
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
@@ -63,6 +64,8 @@ class GoogleCredential:
         self._home = home
         self._lock = threading.Lock()
         self._access: Access | None = None
+        self._failures = 0
+        self._failure: MailerError | None = None  # the latest
         self._successor: tuple[Secret, Consent] | None = None  # what was kept, and what should replace it
 
     def get(self) -> Secret:
@@ -74,14 +77,25 @@ class GoogleCredential:
         return self._usable(refused)
 
     def _usable(self, refused: Secret | None) -> Secret:
+        failures = self._failures
         with self._lock:
             if not _fits(self._access, refused):
                 self._access = self._kept(refused)
             if self._access is None:
-                with _alone(self._account, self._store, self._home):
-                    # Another process may have refreshed while this one waited.
-                    self._access = self._kept(refused) or self._refreshed()
+                if self._failure and self._failures != failures:
+                    raise copy(self._failure)  # it was asked for while this thread waited
+                self._access = self._renewed(refused)
             return self._access.token
+
+    def _renewed(self, refused: Secret | None) -> Access:
+        try:
+            with _alone(self._account, self._store, self._home):
+                # Another process may have refreshed while this one waited.
+                return self._kept(refused) or self._refreshed()
+        except MailerError as error:
+            self._failures += 1
+            self._failure = copy(error)
+            raise
 
     def _kept(self, refused: Secret | None) -> Access | None:
         try:

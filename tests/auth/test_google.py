@@ -88,6 +88,28 @@ def test_twenty_threads_make_one_refresh(store: MemoryStore, home: Path) -> None
         assert len(server.requests) == 1
 
 
+def test_twenty_threads_that_wait_for_a_refresh_are_told_together_that_it_failed(
+    store: MemoryStore, home: Path
+) -> None:
+    def get(shared: GoogleCredential) -> str:
+        started.wait(10)
+        with pytest.raises(LoginRequired) as caught:
+            shared.get()
+        return caught.value.code
+
+    started = threading.Barrier(20)
+    with HttpScript(ENDED) as server:
+        shared = credential(server, store, home)
+        with ThreadPoolExecutor(20) as pool:
+            assert list(pool.map(get, [shared] * 20)) == ["consent-ended"] * 20
+        assert len(server.requests) < 20
+        # Who comes later asks anew: it may have been mended meanwhile.
+        before = len(server.requests)
+        with pytest.raises(LoginRequired):
+            shared.get()
+        assert len(server.requests) == before + 1
+
+
 def test_a_token_near_its_end_or_from_a_clock_that_was_set_back_is_not_used(
     store: MemoryStore, home: Path
 ) -> None:
