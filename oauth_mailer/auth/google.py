@@ -191,7 +191,7 @@ def revoke(account: Account, store: TokenStore) -> bool:
     answer = endpoint.post(
         consent.client.revocation_uri, urlencode({"token": consent.refresh_token.reveal()})
     )
-    if answer.status != 200 and endpoint.fields.get("error") != "invalid_token":
+    if not 200 <= answer.status < 300 and endpoint.fields.get("error") != "invalid_token":
         raise MailerError(
             _("Google refused to revoke the consent (status {status}).").format(status=answer.status),
             code="revocation-refused",
