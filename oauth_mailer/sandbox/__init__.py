@@ -5,6 +5,9 @@
         ...                                       # OAUTH_MAILER_GMAIL_ENDPOINT=sandbox.gmail_endpoint
         [received] = sandbox.wait_for(1)
 
+    Sandbox(smtp="drop-after-dot,ok", gmail="accept-close,ok", token="503,ok")        # servers that fail
+
+Each server follows its plan, a step for each attempt; ``known_steps()`` says what there is.
 It imports nothing of the sending side, so that it cannot inherit a mistake from what it judges. It needs the
 extra ``sandbox``; importing it without raises ``ConfigError``.
 """
@@ -23,7 +26,8 @@ if _missing := [name for name in ("aiohttp", "aiosmtpd", "trustme") if find_spec
         hint=_("Run: pip install 'oauth-mailer[sandbox]'"),
     )
 
-from .inbox import Received
+from .inbox import Event, Received
 from .server import Sandbox
+from .steps import known_steps
 
-__all__ = ["Received", "Sandbox"]
+__all__ = ["Event", "Received", "Sandbox", "known_steps"]

@@ -18,7 +18,7 @@ from multidict import MultiMapping
 
 from ..i18n import _
 from .grants import AuthRequest, Grants
-from .inbox import Inbox
+from .inbox import Event, Inbox
 from .page import consent_page, error_page, html_response
 
 __all__ = ["Consent"]
@@ -83,8 +83,12 @@ class Consent:
         # Nobody can be given a token for nothing: to allow no scope is to deny.
         if form.get("decision") != "allow" or not granted:
             self._inbox.count("consent.deny")
+            self._inbox.note(Event(server="consent", what="consent", accepted=False, account=account))
             return _redirect(asked, error="access_denied")
         self._inbox.count("consent.allow")
+        self._inbox.note(
+            Event(server="consent", what="consent", accepted=True, text=" ".join(granted), account=account)
+        )
         code = self._grants.allow(asked, account, granted)
         return _redirect(asked, code=code, scope=" ".join(granted))
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from .faults import GMAIL_STEPS, Refused, google_error
+from .faults import Fault, Refused, google_error
 from .grants import Access, Grants
-from .inbox import Inbox, Received
+from .http_faults import GMAIL_STEPS
+from .inbox import Event, Inbox, Received
 from .letters import Letter, LetterError
 from .plan import Plan
 from .sends import (
@@ -44,7 +45,7 @@ class Gmail:
     def __init__(self, grants: Grants, inbox: Inbox, *, plan: str) -> None:
         self._grants = grants
         self._inbox = inbox
-        self._plan = Plan("Gmail", plan, dict.fromkeys(GMAIL_STEPS, "send"), end="send")
+        self.plan = Plan("Gmail", plan, dict.fromkeys(GMAIL_STEPS, "send"), end="send")
         self._uploads: Uploads[tuple[Access, str]] = Uploads()
         self._threads: set[str] = set()
 
@@ -80,7 +81,7 @@ class Gmail:
             thread = await read_thread(request) if request.can_read_body else ""
             name = self._uploads.open((access, thread), request.headers.get("X-Upload-Content-Length", ""))
         except Refused as refused:
-            return self._refuse(refused)
+            return await self._refuse(request, refused)
         location = request.url.with_query(uploadType="resumable", upload_id=name)
         return web.Response(headers={"Location": str(location), "X-GUploader-UploadID": name})
 
@@ -98,7 +99,7 @@ class Gmail:
             self._inbox.count("gmail.post")
             return await self._settle(request, access, Send(thread, whole))
         except Refused as refused:
-            return self._refuse(refused)
+            return await self._refuse(request, refused)
 
     async def _answer(
         self, request: web.Request, read: Callable[[web.Request], Awaitable[Send]]
@@ -110,7 +111,7 @@ class Gmail:
             access = self._authorize(request)
             return await self._settle(request, access, await read(request))
         except Refused as refused:
-            return self._refuse(refused)
+            return await self._refuse(request, refused)
 
     def _authorize(self, request: web.Request) -> Access:
         scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
@@ -132,14 +133,16 @@ class Gmail:
     async def _settle(self, request: web.Request, access: Access, sent: Send) -> web.Response:
         """Judge the message, let happen what the plan says, else accept."""
         recipients = self._judge(sent)
-        step = self._plan.next("send")
+        step = self.plan.next("send") or ""
         fault = GMAIL_STEPS[step] if step else None
         if fault and not fault.accepts:
             self._inbox.count("gmail.fault")
+            self._note(fault, step, access.account)
             return await fault.befall(request)
         name = secrets.token_hex(8)
         thread = sent.thread or name
         self._threads.add(thread)
+        answer = {"id": name, "threadId": thread, "labelIds": ["SENT"]}
         self._inbox.add(
             Received(
                 route="gmail",
@@ -149,11 +152,11 @@ class Gmail:
                 data=sent.data,
                 at=datetime.now(UTC),
                 id=name,
-            )
+            ),
+            text="" if fault else "200",
+            step=step,
         )
-        if fault:
-            return await fault.befall(request)
-        return web.json_response({"id": name, "threadId": thread, "labelIds": ["SENT"]})
+        return await fault.befall(request, answer) if fault else web.json_response(answer)
 
     def _judge(self, sent: Send) -> tuple[str, ...]:
         """The recipients of a message that Gmail would send."""
@@ -173,6 +176,13 @@ class Gmail:
             raise invalid("Too many recipients")
         return recipients
 
-    def _refuse(self, refused: Refused) -> web.Response:
+    async def _refuse(self, request: web.Request, refused: Refused) -> web.Response:
         self._inbox.count("gmail.refused")
-        return refused.fault.response()
+        self._note(refused.fault)
+        return await refused.fault.befall(request)
+
+    def _note(self, fault: Fault, step: str = "", account: str = "") -> None:
+        text = fault.label or (str(fault.status) if fault.act in ("answer", "redirect") else "")
+        self._inbox.note(
+            Event(server="gmail", what="message", accepted=False, text=text, step=step, account=account)
+        )

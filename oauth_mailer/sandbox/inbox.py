@@ -1,16 +1,18 @@
-"""What the sandbox accepted, and how often it was asked."""
+"""What the sandbox accepted, what it refused, and how often it was asked."""
 
 from __future__ import annotations
 
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
-__all__ = ["Inbox", "Received"]
+__all__ = ["Event", "Inbox", "Received", "Server"]
+
+Server = Literal["gmail", "token", "consent", "smtp"]
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _BCC = re.compile(rb"^bcc[ \t]*:.*(?:\r?\n[ \t].*)*\r?\n?", re.IGNORECASE | re.MULTILINE)
@@ -43,20 +45,61 @@ class Received:
         return _BCC.sub(b"", head) + self.data[len(head) :]
 
 
-class Inbox:
-    """Messages and counts; for use from several threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that the sandbox accepted or refused.
 
-    def __init__(self) -> None:
+    ``what``: the message, login, token, consent or command that it is about; ``text``: what was answered,
+    empty where nothing was; ``step``: the step of the plan that did it, if one did; ``message``: what was
+    accepted, where it is one; ``at``: when, in UTC.
+    """
+
+    server: Server
+    what: str
+    accepted: bool
+    text: str = ""
+    step: str = ""
+    account: str = ""
+    message: Received | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+class Inbox:
+    """Messages, events and counts; for use from several threads. ``watch`` is called with each event."""
+
+    def __init__(self, watch: Callable[[Event], None] | None = None) -> None:
         self._changed = threading.Condition()
         self._messages: list[Received] = []
+        self._events: list[Event] = []
         self._counts: Counter[str] = Counter()
+        self._watch = watch
 
-    def add(self, message: Received) -> None:
-        """Keep a message that was accepted."""
+    def add(self, message: Received, *, text: str = "", step: str = "") -> None:
+        """Keep a message that was accepted. ``text``: the answer; ``step``: of the plan, as in ``Event``."""
         with self._changed:
             self._messages.append(message)
             self._counts[f"{message.route}.accepted"] += 1
             self._changed.notify_all()
+        self.note(
+            Event(
+                server=message.route,
+                what="message",
+                accepted=True,
+                text=text,
+                step=step,
+                account=message.account,
+                message=message,
+                at=message.at,
+            )
+        )
+
+    def note(self, event: Event) -> None:
+        """Keep what was accepted or refused."""
+        with self._changed:
+            self._events.append(event)
+            self._changed.notify_all()
+        if self._watch is not None:
+            self._watch(event)
 
     def count(self, event: str) -> None:
         """Note that something happened once more."""
@@ -69,6 +112,12 @@ class Inbox:
         """What was accepted so far, oldest first."""
         with self._changed:
             return list(self._messages)
+
+    @property
+    def events(self) -> list[Event]:
+        """What was accepted and refused so far, oldest first."""
+        with self._changed:
+            return list(self._events)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -90,7 +139,8 @@ class Inbox:
                 raise TimeoutError(f"{event}: {self._counts[event]} of {count} within {timeout} s")
 
     def clear(self) -> None:
-        """Forget messages and counts."""
+        """Forget messages, events and counts."""
         with self._changed:
             self._messages.clear()
+            self._events.clear()
             self._counts.clear()

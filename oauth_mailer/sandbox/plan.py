@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from ..errors import ConfigError
 from ..i18n import _
 
-__all__ = ["Plan"]
+__all__ = ["OK", "Plan"]
 
-_OK = "ok"
+OK = "ok"
+"""The step at which all is well."""
 
 
 class Plan:
@@ -26,16 +27,30 @@ class Plan:
     """
 
     def __init__(self, name: str, text: str, stages: Mapping[str, str], *, end: str) -> None:
-        self._steps = [step.strip() for step in text.split(",") if step.strip()] or [_OK]
-        self._stages = {_OK: end, **stages}
+        self._name = name
+        self._stages = {OK: end, **stages}
         self._lock = threading.Lock()
-        for step in self._steps:
+        self._steps = self.read(text)
+
+    def read(self, text: str) -> list[str]:
+        """The steps in this text. Raises ``ConfigError``."""
+        steps = [step.strip() for step in text.split(",") if step.strip()] or [OK]
+        for step in steps:
             if step not in self._stages:
                 raise ConfigError(
-                    _("The sandbox's {name} server knows no step {step!r}.").format(name=name, step=step),
+                    _("The sandbox's {name} server knows no step {step!r}.").format(
+                        name=self._name, step=step
+                    ),
                     code="sandbox-step-unknown",
                     hint=_("It knows: {known}.").format(known=", ".join(self._stages)),
                 )
+        return steps
+
+    def change(self, text: str) -> None:
+        """From now on, these steps. Raises ``ConfigError``."""
+        steps = self.read(text)
+        with self._lock:
+            self._steps = steps
 
     def next(self, stage: str) -> str | None:
         """The step that this attempt meets at this stage, or None where all is well."""
@@ -45,4 +60,4 @@ class Plan:
                 return None
             if len(self._steps) > 1:
                 del self._steps[0]
-            return None if step == _OK else step
+            return None if step == OK else step

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import ssl
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +18,10 @@ import trustme
 from ..errors import ConfigError
 from ..i18n import _, system_text
 from .consent import Consent
+from .elsewhere import Elsewhere
 from .gmail import Gmail
 from .grants import Grants
-from .inbox import Inbox, Received
+from .inbox import Event, Inbox, Received
 from .listening import HOST, Listening, Ports
 from .smtp import SmtpDesk
 from .tokens import Tokens
@@ -47,8 +48,9 @@ class Sandbox:
     ``gmail``, ``token``, ``smtp``: plans, what becomes of one attempt after another (``503,ok``; the last
     step goes on for ever); ``code``: the authorization code of every address by SMTP; ``account``: the
     address on the consent page where the application names none; ``rotate``: a new refresh token with each
-    refresh; ``lifetime``: seconds that access tokens live; ``port``: of the web side, 0 for any free one.
-    Raises ``ConfigError`` for a step that is not known.
+    refresh; ``lifetime``: seconds that access tokens live; ``port``: of the web side, 0 for any free one;
+    ``watch``: called with each event, in the sandbox's own thread. Raises ``ConfigError`` for a step that is
+    not known; ``known_steps()`` names them all.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class Sandbox:
         rotate: bool = False,
         lifetime: float = 3600.0,
         port: int = 0,
+        watch: Callable[[Event], None] | None = None,
     ) -> None:
         self.code = code
         self._port = port
-        self._inbox = Inbox()
+        self._inbox = Inbox(watch)
         self._grants = Grants(rotate=rotate, lifetime=lifetime)
         self._client_id = (
             f"{secrets.randbelow(10**12):012}-{secrets.token_hex(16)}.apps.googleusercontent.com"
@@ -75,12 +78,12 @@ class Sandbox:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._authority.issue_cert(HOST, "localhost").configure_cert(context)
         client = {"client_id": self._client_id, "client_secret": self._client_secret}
-        rooms = (
-            Consent(self._grants, self._inbox, client_id=self._client_id, account=account),
-            Tokens(self._grants, self._inbox, plan=token, **client),
-            Gmail(self._grants, self._inbox, plan=gmail),
-        )
+        consent = Consent(self._grants, self._inbox, client_id=self._client_id, account=account)
+        tokens = Tokens(self._grants, self._inbox, plan=token, **client)
+        api = Gmail(self._grants, self._inbox, plan=gmail)
+        rooms = (consent, tokens, api, Elsewhere(self._inbox))
         desk = SmtpDesk(self._inbox, context, code=code, plan=smtp)
+        self._plans = {"gmail": api.plan, "token": tokens.plan, "smtp": desk.plan}
         self._servers = Listening((route for room in rooms for route in room.routes()), desk, context)
         self._folder: Path | None = None
         self._ports: Ports | None = None
@@ -120,6 +123,19 @@ class Sandbox:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)  # another program may still read in it
             self._folder = None
+
+    def plan(self, *, gmail: str = "", token: str = "", smtp: str = "") -> None:
+        """From now on, these plans; a server that is left out goes on as before.
+
+        So an account can be logged in while all is well. Raises ``ConfigError`` for a step that is not known:
+        then nothing changes.
+        """
+        wanted = {"gmail": gmail, "token": token, "smtp": smtp}
+        for name, text in wanted.items():
+            self._plans[name].read(text)
+        for name, text in wanted.items():
+            if text:
+                self._plans[name].change(text)
 
     @property
     def client_secrets(self) -> dict[str, Any]:
@@ -161,6 +177,11 @@ class Sandbox:
         return self._inbox.messages
 
     @property
+    def events(self) -> list[Event]:
+        """What was accepted and refused so far, oldest first: messages, logins, tokens, commands."""
+        return self._inbox.events
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """How often each event happened, such as ``gmail.post`` or ``smtp.auth``; 0 for what never did."""
         return self._inbox.counts
@@ -174,7 +195,7 @@ class Sandbox:
         self._inbox.wait_for_event(event, count, timeout)
 
     def clear(self) -> None:
-        """Forget messages and counts; tokens stay."""
+        """Forget messages, events and counts; tokens stay."""
         self._inbox.clear()
 
     def expire_access_tokens(self) -> None:

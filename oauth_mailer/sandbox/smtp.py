@@ -15,13 +15,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, AnyStr
+from typing import Any
 
-from aiosmtpd.smtp import SMTP, AuthResult
+from aiosmtpd.smtp import MISSING, AuthResult
 
 from .inbox import Inbox, Received
 from .letters import Letter, LetterError
 from .plan import Plan
+from .smtp_connection import Connection
 from .smtp_faults import LOGIN_FAILED, SMTP_STEPS, Stage, Step
 
 __all__ = ["MOST_OCTETS", "SmtpDesk", "quiet"]
@@ -47,11 +48,11 @@ class SmtpDesk:
         self._context = context
         self._code = code
         stages = {name: step.stage for name, step in SMTP_STEPS.items()}
-        self._plan = Plan("SMTP", plan, stages, end="dot")
+        self.plan = Plan("SMTP", plan, stages, end="dot")
 
     def protocol(self, *, starttls: bool) -> asyncio.Protocol:
         """The protocol of one new connection: plain at first if ``starttls``, else inside TLS already."""
-        connection: asyncio.Protocol = _Connection(
+        connection: asyncio.Protocol = Connection(
             self,
             data_size_limit=MOST_OCTETS,
             enable_SMTPUTF8=True,
@@ -66,10 +67,10 @@ class SmtpDesk:
         )
         return connection
 
-    def next(self, stage: Stage) -> Step | None:
+    def next(self, connection: Connection, stage: Stage) -> Step | None:
         """The step of the plan that this attempt meets now."""
-        name = self._plan.next(stage)
-        return SMTP_STEPS[name] if name else None
+        connection.step = self.plan.next(stage) or ""
+        return SMTP_STEPS[connection.step] if connection.step else None
 
     def drop_all(self) -> None:
         """End every connection at once."""
@@ -78,54 +79,55 @@ class SmtpDesk:
                 with suppress(AttributeError):  # Python 3.11.2 of one inside TLS that is closing already
                     transport.abort()
 
-    async def act(self, connection: _Connection, step: Step) -> str:
-        """Do what the step says; the reply, if the connection goes on."""
-        if step.then == "go on":
-            return str(step.reply)
-        transport = connection.transport
-        if not isinstance(transport, asyncio.Transport):
-            raise asyncio.CancelledError  # the other side is gone
-        if step.reply:
-            reply = step.reply
-            transport.write(reply if isinstance(reply, bytes) else reply.encode() + b"\r\n")
-        if step.then == "hang":
-            # Nobody ever sets it: aiosmtpd cancels this when the other side is gone.
-            await asyncio.get_running_loop().create_future()
-        transport.close()
-        raise asyncio.CancelledError
-
     def authenticate(
-        self, connection: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any
+        self, connection: Connection, _session: Any, _envelope: Any, _mechanism: str, data: Any
     ) -> AuthResult:
         """One login: PLAIN or LOGIN, with an address and the code."""
+        connection.what = "login"
         self.inbox.count("smtp.auth")
-        step = self.next("auth")
-        if step and step.then == "close":
-            connection.transport.close()
-            return AuthResult(success=False, handled=True)
         login = data.login.decode("utf-8", "replace")
         right = hmac.compare_digest(data.password, self._code.encode()) and _ADDRESS.fullmatch(login)
-        if step or not right:
+        if not right:
             self.inbox.count("smtp.auth.refused")
-            return AuthResult(success=False, handled=False, message=str(step.reply) if step else LOGIN_FAILED)
+            return AuthResult(success=False, handled=False, message=LOGIN_FAILED)
         return AuthResult(success=True, auth_data=login)
 
+    async def handle_AUTH(  # noqa: N802 - aiosmtpd's name
+        self, connection: Connection, _session: Any, _envelope: Any, _words: list[str]
+    ) -> Any:
+        """A login that is not even looked at; else nothing."""
+        connection.what = "login"
+        if step := self.next(connection, "auth"):
+            self.inbox.count("smtp.auth")
+            self.inbox.count("smtp.auth.refused")
+            return await connection.act(step)
+        return MISSING
+
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
-        self, _connection: Any, session: Any, _envelope: Any, hostname: str, replies: list[str]
-    ) -> list[str]:
+        self, connection: Connection, session: Any, _envelope: Any, hostname: str, replies: list[str]
+    ) -> list[str | bytes]:
         """The extensions; aiosmtpd reads commands one by one, so they may come together."""
+        connection.what = "EHLO"
+        if step := self.next(connection, "ehlo"):
+            return [await connection.act(step)]
         session.host_name = hostname
-        return [replies[0], "250-PIPELINING", *replies[1:]]
+        offered = [replies[0], "250-PIPELINING", *replies[1:]]
+        return [line for line in offered if line[4:].split()[0] != connection.whole.lacks]
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
-        self, connection: Any, session: Any, envelope: Any, address: str, options: list[str]
-    ) -> str:
+        self, connection: Connection, session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str | bytes:
         """The sender, who must be who logged in."""
+        connection.what = "MAIL"
         self.inbox.count("smtp.mail")
         if not session.authenticated:
             return "530 5.7.0 Authentication required"
-        if step := self.next("mail"):
-            return await self.act(connection, step)
+        if step := self.next(connection, "mail"):
+            return await connection.act(step)
+        if connection.spoke_too_soon:
+            return "503 5.5.0 One command at a time: PIPELINING was not offered"
+        if connection.whole.lacks == "8BITMIME" and "BODY=8BITMIME" in options:
+            return "555 5.5.4 Unsupported option: BODY=8BITMIME"
         if not address.isascii() and not envelope.smtp_utf8:
             return "553 5.6.7 This address needs SMTPUTF8"
         if address.lower() != session.auth_data.lower():
@@ -135,12 +137,13 @@ class SmtpDesk:
         return "250 OK"
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
-        self, connection: Any, _session: Any, envelope: Any, address: str, options: list[str]
-    ) -> str:
+        self, connection: Connection, _session: Any, envelope: Any, address: str, options: list[str]
+    ) -> str | bytes:
         """One recipient."""
+        connection.what = "RCPT"
         self.inbox.count("smtp.rcpt")
-        if step := self.next("rcpt"):
-            return await self.act(connection, step)
+        if step := self.next(connection, "rcpt"):
+            return await connection.act(step)
         if not address.isascii() and not envelope.smtp_utf8:
             return "553 5.6.7 This address needs SMTPUTF8"
         if not _ADDRESS.fullmatch(address):
@@ -150,17 +153,20 @@ class SmtpDesk:
         envelope.rcpt_options.extend(options)
         return "250 OK"
 
-    async def handle_DATA(self, connection: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's
+    async def handle_DATA(  # noqa: N802 - aiosmtpd's name
+        self, connection: Connection, session: Any, envelope: Any
+    ) -> str | bytes:
         """The message, complete."""
+        connection.what = "message"
         self.inbox.count("smtp.dot")
         data: bytes = envelope.original_content
         if problem := _problem(data, session.auth_data):
             self.inbox.count("smtp.refused")
             return problem
-        step = self.next("dot")
-        if step and not step.accepts:
-            return await self.act(connection, step)
+        if (step := self.next(connection, "dot")) and not step.accepts:
+            return await connection.act(step)
         name = secrets.token_hex(8)
+        reply = step.reply if step else f"250 OK: queued as {name}"
         self.inbox.add(
             Received(
                 route="smtp",
@@ -170,54 +176,26 @@ class SmtpDesk:
                 data=data,
                 at=datetime.now(UTC),
                 id=name,
-            )
+            ),
+            text=reply if isinstance(reply, str) else "",
+            step=connection.step,
         )
-        return await self.act(connection, step) if step else f"250 OK: queued as {name}"
+        connection.step = ""
+        return await connection.act(step) if step else reply
 
-    async def handle_QUIT(self, connection: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802 - aiosmtpd's
+    async def handle_QUIT(  # noqa: N802 - aiosmtpd's name
+        self, connection: Connection, _session: Any, _envelope: Any
+    ) -> str | bytes:
         """The end."""
+        connection.what = "QUIT"
         self.inbox.count("smtp.quit")
-        step = self.next("quit")
-        return await self.act(connection, step) if step else "221 Bye"
+        step = self.next(connection, "quit")
+        return await connection.act(step) if step else "221 Bye"
 
     async def handle_exception(self, error: Exception) -> str:
         """A mistake of the sandbox, or of aiosmtpd."""
         _LOG.error("the SMTP stand-in failed", exc_info=error)
         return "451 4.3.0 The sandbox failed"
-
-
-class _Connection(SMTP):
-    """One connection. aiosmtpd has no hooks for the greeting and for the command DATA."""
-
-    def __init__(self, desk: SmtpDesk, **settings: Any) -> None:
-        super().__init__(desk, **settings)
-        self._desk = desk
-        self._greeted = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Called once more with the encrypted transport after STARTTLS.
-        self._desk.transports.add(transport)
-        super().connection_made(transport)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._desk.transports -= {self.transport, self._original_transport}
-        super().connection_lost(error)
-
-    async def push(self, status: AnyStr) -> None:
-        if not self._greeted:
-            self._greeted = True
-            self._desk.inbox.count("smtp.connect")
-            if step := self._desk.next("greeting"):
-                await self._desk.act(self, step)
-        await super().push(status)
-
-    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 - aiosmtpd's name
-        if self.envelope is not None and self.envelope.rcpt_tos and not arg:
-            self._desk.inbox.count("smtp.data")
-            if step := self._desk.next("data"):
-                await self.push(await self._desk.act(self, step))
-                return
-        await super().smtp_DATA(arg)
 
 
 def _problem(data: bytes, login: str) -> str:

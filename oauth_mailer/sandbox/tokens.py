@@ -9,9 +9,9 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 from multidict import MultiDict
 
-from .faults import TOKEN_STEPS
 from .grants import Grants, Refusal
-from .inbox import Inbox
+from .http_faults import TOKEN_STEPS
+from .inbox import Event, Inbox
 from .plan import Plan
 
 __all__ = ["Tokens"]
@@ -28,7 +28,7 @@ class Tokens:
     ) -> None:
         self._grants = grants
         self._inbox = inbox
-        self._plan = Plan("token", plan, dict.fromkeys(TOKEN_STEPS, "token"), end="token")
+        self.plan = Plan("token", plan, dict.fromkeys(TOKEN_STEPS, "token"), end="token")
         self._client_id = client_id
         self._client_secret = client_secret
 
@@ -47,8 +47,11 @@ class Tokens:
             form = await _read_form(request)
             kind = form.get("grant_type", "")
             self._inbox.count(_EVENTS.get(kind, "token.other"))
-            if step := self._plan.next("token"):
-                return await TOKEN_STEPS[step].befall(request)
+            step = self.plan.next("token") or ""
+            fault = TOKEN_STEPS[step] if step else None
+            if fault and not fault.accepts:
+                self._note("token", fault.label, step=step)
+                return await fault.befall(request)
             client_id = self._authenticate(request, form)
             if kind == "authorization_code":
                 answer = self._grants.exchange(
@@ -64,7 +67,10 @@ class Tokens:
             else:
                 raise Refusal("unsupported_grant_type", f"Invalid grant_type: {kind[:40]}")
         except Refusal as refusal:
-            return _refuse(refusal)
+            return self._refuse("token", refusal)
+        self._note("token", _EVENTS[kind].removeprefix("token."), step=step, accepted=True)
+        if fault:
+            return await fault.befall(request, answer)
         return web.json_response(answer, headers=_NEVER_KEPT)
 
     async def revoke(self, request: web.Request) -> web.Response:
@@ -78,12 +84,21 @@ class Tokens:
             if not self._grants.revoke(token):
                 raise Refusal("invalid_token", "Token expired or revoked")
         except Refusal as refusal:
-            return _refuse(refusal)
+            return self._refuse("revocation", refusal)
+        self._note("revocation", accepted=True)
         return web.json_response({}, headers=_NEVER_KEPT)
 
     async def keys(self, _request: web.Request) -> web.Response:
         """The keys that ID tokens are signed with."""
         return web.json_response(self._grants.keys())
+
+    def _note(self, what: str, text: str = "", *, step: str = "", accepted: bool = False) -> None:
+        self._inbox.note(Event(server="token", what=what, accepted=accepted, text=text, step=step))
+
+    def _refuse(self, what: str, refusal: Refusal) -> web.Response:
+        self._note(what, f"{refusal.status} {refusal.error}: {refusal.description}")
+        answer = {"error": refusal.error, "error_description": refusal.description}
+        return web.json_response(answer, status=refusal.status, headers=_NEVER_KEPT)
 
     def _authenticate(self, request: web.Request, form: MultiDict[str]) -> str:
         """The client, by the form or by HTTP Basic (RFC 6749, 2.3.1)."""
@@ -115,8 +130,3 @@ async def _read_form(request: web.Request, *, empty: bool = False) -> MultiDict[
     if len(set(form)) != len(form):
         raise Refusal("invalid_request", "A parameter is given twice.")
     return form
-
-
-def _refuse(refusal: Refusal) -> web.Response:
-    answer = {"error": refusal.error, "error_description": refusal.description}
-    return web.json_response(answer, status=refusal.status, headers=_NEVER_KEPT)
