@@ -13,6 +13,9 @@ MailerError                    no      no           no
    + RejectedError             no      no           no      the message or every recipient was refused
    + OutcomeUnknown            maybe   no           no      it may have been sent: a person decides
 
+``retry_after`` is the earliest time to try again, in seconds from now, where somebody said one: also of a
+login that may be refused for something that passes by itself.
+
 Whoever decides what comes next (the mailer, the outbox, a caller) reads the attributes ``verdict``,
 ``try_next_route``, ``retry_later`` and ``retry_after``, never the type.
 """

@@ -76,6 +76,7 @@ _QQ = (
             "If this code worked before, try again in 15 minutes, not sooner. Else look at Settings > "
             "Account in QQ Mail, make a new code there and run: oauth-mailer login {address}"
         ),
+        15 * _MINUTE,
     ),
     Row(r"\w+ 5\d\d .*mail from address must be same", RouteError, "sender-mismatch", _MISMATCH, _AS_ITSELF),
     Row(
@@ -274,7 +275,9 @@ def decode_reply(
     message, hint = _(row.cause).format(**values), _(row.remedy).format(**values)
     if row.kind is TransientError:
         return TransientError(message, code=row.word, hint=hint, text=reply, retry_after=row.wait)
-    return row.kind(message, code=row.word, hint=hint, text=reply)
+    error = row.kind(message, code=row.word, hint=hint, text=reply)
+    error.retry_after = row.wait
+    return error
 
 
 def readable(data: bytes) -> str:

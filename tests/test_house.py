@@ -18,7 +18,7 @@ PACKAGE = ROOT / "oauth_mailer"
 LAYERS = (
     {"errors", "i18n", "private_file"},
     {"address_list", "message_id"},
-    {"address", "providers", "replies"},
+    {"address", "providers", "refusals", "replies"},
     {"attachment", "fields"},
     {"raw_message"},
     {"message", "account"},
@@ -41,7 +41,7 @@ SAYING = {
     "mime",
     "raw_message",
 }
-WHO_SAYS = {"providers", "replies", "account", "accounts", "stores", "wire", "auth"}
+WHO_SAYS = {"providers", "refusals", "replies", "account", "accounts", "stores", "wire", "auth"}
 
 
 def layer_of(name: str) -> int:

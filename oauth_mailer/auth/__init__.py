@@ -10,14 +10,14 @@ import importlib
 import pkgutil
 import threading
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from ..accounts import Account
-from ..errors import ConfigError
+from ..errors import ConfigError, SendError
 from ..i18n import _
 from ..stores import Secret, TokenStore
 
-__all__ = ["Credential", "Prompt", "Secret", "open_credential"]
+__all__ = ["Credential", "Prompt", "Remembering", "Secret", "open_credential"]
 
 
 class Credential(Protocol):
@@ -36,6 +36,14 @@ class Credential(Protocol):
 
     def renew(self, refused: Secret) -> Secret:
         """Another secret after the server refused this one; ``LoginRequired`` where there can be none."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A credential that only a person can replace, and that remembers for all processes what was refused."""
+
+    def note_refused(self, secret: Secret, error: SendError) -> None:
+        """The server answered this secret with this error: ``get`` raises it while that stands."""
 
 
 class Prompt(Protocol):

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from ..accounts import Account
-from ..errors import LoginRequired
+from ..errors import LoginRequired, SendError
 from ..i18n import _
+from ..refusals import Refusals
 from ..stores import Secret, Slot, TokenStore
 
 __all__ = ["CodeCredential", "check_code"]
@@ -16,7 +17,7 @@ __all__ = ["CodeCredential", "check_code"]
 
 def open(account: Account, store: TokenStore, home: Path) -> CodeCredential:  # noqa: A001
     """The credential of an account with ``auth = "code"``."""
-    return CodeCredential(account, store)
+    return CodeCredential(account, store, home)
 
 
 class CodeCredential:
@@ -24,12 +25,17 @@ class CodeCredential:
 
     form: Literal["password", "bearer"] = "password"
 
-    def __init__(self, account: Account, store: TokenStore) -> None:
+    def __init__(self, account: Account, store: TokenStore, home: Path) -> None:
         self._account = account
         self._store = store
+        self._refusals = Refusals(home)
 
     def get(self) -> Secret:
-        """The code. Raises ``LoginRequired`` where there is none, ``StoreError`` where the store failed."""
+        """The code.
+
+        Raises ``LoginRequired`` where there is none, ``StoreError`` where the store failed, and the error
+        with which the server refused this very code, while that stands.
+        """
         secret = self._store.get(Slot(self._account.address, "code"))
         if not secret:
             raise LoginRequired(
@@ -39,7 +45,13 @@ class CodeCredential:
                 code="secret-missing",
                 hint=_("Run: oauth-mailer login {address}").format(address=self._account.address),
             )
-        return _without_spaces(self._account, secret)
+        code = _without_spaces(self._account, secret)
+        self._refusals.check(self._account.address, code.reveal())
+        return code
+
+    def note_refused(self, secret: Secret, error: SendError) -> None:
+        """See ``Remembering``."""
+        self._refusals.note(self._account.address, secret.reveal(), error)
 
     def renew(self, refused: Secret) -> Secret:
         """Raises ``LoginRequired``: only a person can get another code."""

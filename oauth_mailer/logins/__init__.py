@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 from ..account import secret_sources
-from ..accounts import Account, Accounts
+from ..accounts import Account, Accounts, home_folder
 from ..auth import Prompt
 from ..errors import ConfigError, LoginRequired, MailerError, StoreError
 from ..i18n import _
+from ..refusals import Refusals
 from ..stores import Secret, Slot, StoreOptions, TokenStore, open_store, store_kind
 from ..stores.memory import MemoryStore
 from .codes import log_in_by_code, prove
@@ -132,6 +133,7 @@ def logout(
     opened = store or _open_store(account, accounts, prompt or Nobody())
     trouble = _revoked(account, opened)
     _forget(account, opened, accounts.home)
+    Refusals(accounts.home).forget(account.address)
     if account.address in accounts:
         accounts.remove(account.address)
     if trouble is not None:
@@ -139,15 +141,19 @@ def logout(
     return account
 
 
-def login_state(account: Account) -> Literal["set_up", "required", "missing"]:
+def login_state(
+    account: Account, *, home: Path | str | None = None
+) -> Literal["set_up", "required", "missing"]:
     """What is known of the account's login without reading a secret or asking the provider.
 
-    ``set_up``: it was proven when it was written; ``required``: its token was found to be revoked or expired
-    since; ``missing``: its secret should be in the environment, and is not.
+    ``home``: the folder of the configuration. ``set_up``: it was proven when it was written; ``required``:
+    its token was found to be revoked or expired since, or its code was refused; ``missing``: its secret
+    should be in the environment, and is not.
     """
     if store_kind(account.store) == "environment" and not secret_sources(account.address):
         return "missing"
-    return "required" if account.login_required else "set_up"
+    refused = Refusals(Path(home) if home is not None else home_folder()).stands(account.address)
+    return "required" if account.login_required or refused else "set_up"
 
 
 def _has_secret(account: Account) -> bool:

@@ -13,6 +13,7 @@ from ..auth.code import check_code
 from ..errors import LoginRequired, MailerError
 from ..i18n import _
 from ..providers import CUSTOM
+from ..refusals import Refusals
 from ..stores import Secret, Slot, TokenStore
 from ..stores.memory import MemoryStore
 from ..transports import open_transport
@@ -65,13 +66,20 @@ def log_in_by_code(
 def prove(account: Account, store: TokenStore, accounts: Accounts) -> None:
     """One login at the provider, by the very way that messages go; no message is sent.
 
-    Raises ``LoginRequired`` where it is refused, else ``SendError`` or ``StoreError``.
+    A person has acted, so whatever was refused before is asked again; and a try that fails here says nothing
+    of the secret that is kept. Raises ``LoginRequired`` where it is refused, else ``SendError`` or
+    ``StoreError``.
     """
+    refusals = Refusals(accounts.home)
+    refusals.forget(account.address)
     transport = open_transport(account, lambda: open_credential(account, store, accounts.home))
     try:
         if isinstance(transport, _Provable):
             transport.prove()
             _log.info("%s: the server accepted the login", account.address)
+    except MailerError:
+        refusals.forget(account.address)
+        raise
     finally:
         transport.close()
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..accounts import Account
-from ..auth import Credential
-from ..errors import ConfigError, LoginRequired, TransientError
+from ..auth import Credential, Remembering
+from ..errors import ConfigError, LoginRequired, SendError, TransientError
 from ..i18n import _
 from ..message import Envelope
 from ..mime import Content
@@ -142,8 +142,11 @@ class SmtpTransport:
                 self._unrefused(secret)
                 try:
                     session.login(Login(self._account.login_name, secret, credential.form))
-                except LoginRequired as error:
-                    self._refused = (secret, error)
+                except SendError as error:
+                    if isinstance(credential, Remembering):
+                        credential.note_refused(secret, error)
+                    if isinstance(error, LoginRequired):
+                        self._refused = (secret, error)
                     raise
             done = True
         finally:

@@ -153,6 +153,11 @@ class SmtpScript:
         values = {"host": "localhost", "security": self.security, "ca_file": certificates.ca_file()} | fields
         return Account(address=address, port=self.port, **values)
 
+    def answer(self, step: str, act: Step) -> None:
+        """From now on, do this at this step."""
+        with self._lock:
+            self._script[step] = act
+
     def said(self, verb: str) -> list[str]:
         """The commands that began with this."""
         return [line for line in self.commands if line.upper().startswith(verb)]
