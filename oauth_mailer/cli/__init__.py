@@ -30,6 +30,7 @@ COMMANDS = {
     "default": "default",
     "logout": "logout",
     "try": "try_",
+    "sandbox": "sandbox",
 }
 
 

@@ -51,9 +51,20 @@ _FINDINGS = (
 
 
 class Parser(argparse.ArgumentParser):
-    """``command``: its name; ``summary``: what it does; ``takes``: its arguments; ``examples``: to copy."""
+    """``command``: its name; ``summary``: what it does; ``takes``: its arguments; ``examples``: to copy.
 
-    def __init__(self, command: str, *, summary: str, takes: str = "", examples: Sequence[str] = ()) -> None:
+    ``takes_openly``: options that are named like a secret and hold none.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        summary: str,
+        takes: str = "",
+        examples: Sequence[str] = (),
+        takes_openly: Sequence[str] = (),
+    ) -> None:
         self.command = command
         self.examples = examples
         super().__init__(
@@ -64,7 +75,7 @@ class Parser(argparse.ArgumentParser):
             add_help=False,
             allow_abbrev=False,  # a new option must not change the meaning of an old script
         )
-        for name in _SECRETS:
+        for name in (name for name in _SECRETS if name not in takes_openly):
             self.add_argument(name, nargs="?", action=_RefusedSecret, help=argparse.SUPPRESS)
 
     def group(self, title: str) -> argparse._ArgumentGroup:

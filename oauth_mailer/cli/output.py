@@ -39,13 +39,15 @@ class Output:
         """One result, for whoever reads standard output."""
         _write(sys.stdout, "\n".join(printable(line) for line in text.split("\n")))
 
-    def record(self, value: object) -> None:
-        """One result as JSON."""
+    def record(self, value: object, *, line: bool = False) -> None:
+        """One result as JSON; ``line``: on one line in any case, where more will follow."""
         import json
 
         # Where the stream cannot carry every character, JSON's own escapes can.
         plain = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") != "utf8"
-        text = json.dumps(value, ensure_ascii=plain, indent=2 if is_terminal(sys.stdout) else None)
+        text = json.dumps(
+            value, ensure_ascii=plain, indent=2 if is_terminal(sys.stdout) and not line else None
+        )
         _write(sys.stdout, _UNFIT.sub(_json_escape, text) if not plain else text)
 
     def say(self, text: str = "", *, style: str = "") -> None:

@@ -153,7 +153,7 @@ class Gmail:
                 at=datetime.now(UTC),
                 id=name,
             ),
-            text="" if fault else "200",
+            text=_answered(fault) if fault else "200",
             step=step,
         )
         return await fault.befall(request, answer) if fault else web.json_response(answer)
@@ -182,7 +182,18 @@ class Gmail:
         return await refused.fault.befall(request)
 
     def _note(self, fault: Fault, step: str = "", account: str = "") -> None:
-        text = fault.label or (str(fault.status) if fault.act in ("answer", "redirect") else "")
         self._inbox.note(
-            Event(server="gmail", what="message", accepted=False, text=text, step=step, account=account)
+            Event(
+                server="gmail",
+                what="message",
+                accepted=False,
+                text=_answered(fault),
+                step=step,
+                account=account,
+            )
         )
+
+
+def _answered(fault: Fault) -> str:
+    """What the other side gets to read in any case."""
+    return fault.label or (str(fault.status) if fault.act in ("answer", "late", "redirect") else "")

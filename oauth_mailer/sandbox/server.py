@@ -172,6 +172,11 @@ class Sandbox:
         return SmtpServer(host=HOST, port=ports.tls, starttls_port=ports.starttls, ca_file=folder / "ca.pem")
 
     @property
+    def folder(self) -> Path:
+        """The sandbox's own folder, private to the user; it goes when the sandbox stops."""
+        return self.smtp.ca_file.parent
+
+    @property
     def messages(self) -> list[Received]:
         """What was accepted so far, oldest first."""
         return self._inbox.messages

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from aiosmtpd.smtp import MISSING, AuthResult
+from aiosmtpd.smtp import MISSING, AuthResult, TLSSetupException
 
 from .inbox import Inbox, Received
 from .letters import Letter, LetterError
@@ -193,8 +193,9 @@ class SmtpDesk:
         return await connection.act(step) if step else "221 Bye"
 
     async def handle_exception(self, error: Exception) -> str:
-        """A mistake of the sandbox, or of aiosmtpd."""
-        _LOG.error("the SMTP stand-in failed", exc_info=error)
+        """A mistake of the sandbox, or of aiosmtpd; but not a client that ends the handshake."""
+        if not isinstance(error, TLSSetupException):
+            _LOG.error("the SMTP stand-in failed", exc_info=error)
         return "451 4.3.0 The sandbox failed"
 
 

@@ -19,6 +19,9 @@ __all__ = ["Connection"]
 _DRIP = 1.0
 """Seconds from octet to octet of a reply that drips."""
 
+_SHOWN = 500
+"""Characters of a reply that the inbox keeps."""
+
 _FLOOD = 1 << 12
 """Lines in one write of a reply without an end."""
 
@@ -61,7 +64,12 @@ class Connection(SMTP):
         account = str(getattr(self.session, "auth_data", None) or "")
         self._desk.inbox.note(
             Event(
-                server="smtp", what=self.what, accepted=accepted, text=said, step=self.step, account=account
+                server="smtp",
+                what=self.what,
+                accepted=accepted,
+                text=said[:_SHOWN],
+                step=self.step,
+                account=account,
             )
         )
         self.step = ""
