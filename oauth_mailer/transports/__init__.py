@@ -22,7 +22,9 @@ from ..mime import Content
 __all__ = ["TIMEOUT", "Acceptance", "Transport", "open_transport"]
 
 TIMEOUT = 60.0
-"""Seconds that one step on the network (connecting, one reply, one block of data) may take."""
+"""Seconds that one step on the network (connecting, one reply, one block of data) may take.
+
+All steps of one send together may take ten times that, and longer only for a large message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

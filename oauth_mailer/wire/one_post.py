@@ -27,6 +27,7 @@ from urllib.parse import SplitResult, urlsplit
 from ..errors import OutcomeUnknown, TransientError
 from ..i18n import _
 from .http_connection import AnswerReader, KeptConnection, TimedReader, connect, reason
+from .patience import Patience
 from .tls import client_context
 
 __all__ = ["Answer", "Body", "PostClient"]
@@ -66,7 +67,8 @@ class Answer:
 class PostClient:
     """Posts to HTTPS hosts (and to HTTP on loopback addresses), from several threads at once.
 
-    ``timeout``: seconds for connecting, for each block that is sent and for the whole answer;
+    ``timeout``: seconds for connecting, for each block that is sent and for the whole answer, and ten times
+    that, or more for a large body, for all of it;
     ``ca_file``: the certificates to trust, see ``tls.client_context``. ``HTTPS_PROXY`` is respected.
     """
 
@@ -86,10 +88,11 @@ class PostClient:
         the connection was broken off before the request was complete.
         """
         parts = urlsplit(url)
+        patience = Patience(self._timeout).begin(len(body))
         connection = self._take(parts) or KeptConnection(connect(parts, self._timeout, self._tls))
         done = False
         try:
-            answer, keep = self._exchange(connection, parts, method, headers, body)
+            answer, keep = self._exchange(connection, parts, method, headers, body, patience=patience)
             done = True
         finally:
             if not done:
@@ -131,13 +134,15 @@ class PostClient:
         method: str,
         headers: Mapping[str, str],
         body: Body,
+        *,
+        patience: Patience,
     ) -> tuple[Answer, bool]:
         """Send and read; what went wrong while sending matters only if no answer explains it."""
         host = parts.hostname or ""
-        sending = _Sending(connection.sock, len(body), self._timeout)
+        sending = _Sending(connection.sock, len(body), patience)
         broken = sending.run(_head(parts, method, headers, len(body)), body)
         try:
-            answer, keep = self._answer(connection, method)
+            answer, keep = self._answer(connection, method, patience.deadline())
         except _BROKEN as error:
             cause = broken or error
             raise sending.verdict(host, cause) from cause
@@ -146,8 +151,7 @@ class PostClient:
             return replace(answer, taken=sending.complete), False
         return answer, keep
 
-    def _answer(self, connection: KeptConnection, method: str) -> tuple[Answer, bool]:
-        deadline = time.monotonic() + self._timeout
+    def _answer(self, connection: KeptConnection, method: str, deadline: float) -> tuple[Answer, bool]:
         reader = AnswerReader(TimedReader(connection.sock, deadline, 2 * MAX_ANSWER))
         while True:
             response = http.client.HTTPResponse(reader, method=method)  # type: ignore[arg-type]
@@ -178,15 +182,14 @@ def _close_all(idle: dict[tuple[str, str], list[KeptConnection]]) -> None:
 class _Sending:
     """Sends a request and knows whether all of it may have left."""
 
-    def __init__(self, sock: socket.socket, total: int, timeout: float) -> None:
+    def __init__(self, sock: socket.socket, total: int, patience: Patience) -> None:
         self._sock = sock
         self._left = total
-        self._timeout = timeout
+        self._patience = patience
         self.complete = False
 
     def run(self, head: bytes, body: Body) -> OSError | None:
         """Send it all; returns what the connection broke with. What ``body`` raises passes through."""
-        self._sock.settimeout(self._timeout)
         pending = head  # goes out with the first block, in one packet where both are small
         for block in body:
             self._left -= len(block)
@@ -198,9 +201,10 @@ class _Sending:
         return self._send(pending) if pending else None
 
     def _send(self, data: bytes) -> OSError | None:
-        # Set before the last octet leaves: an error from here on proves nothing.
-        self.complete = self._left <= 0
         try:
+            self._sock.settimeout(self._patience.left())
+            # Set before the last octet leaves: an error from here on proves nothing.
+            self.complete = self._left <= 0
             self._sock.sendall(data)
         except OSError as error:
             return error

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 
 from ..i18n import _
+from .patience import Patience
 
 __all__ = ["Channel", "GarbledReply", "PeerClosed", "Reply"]
 
@@ -52,15 +53,15 @@ class Reply:
 
 
 class Channel:
-    """An open connection. ``timeout``: seconds for one write of a block and for one whole reply.
+    """An open connection. ``patience``: how long one write of a block and one whole reply may take.
 
     What goes wrong is raised as it is: ``OSError`` (a server that ended the connection: ``PeerClosed``) or
     ``GarbledReply``.
     """
 
-    def __init__(self, sock: socket.socket, timeout: float) -> None:
+    def __init__(self, sock: socket.socket, patience: Patience) -> None:
         self._sock = sock
-        self._timeout = timeout
+        self._patience = patience
         self._buffer = bytearray()
         self.taken = 0
         """Octets of the latest write that the system took."""
@@ -78,7 +79,7 @@ class Channel:
         """
         if self._buffer:
             raise GarbledReply(bytes(self._buffer))
-        self._sock.settimeout(self._timeout)
+        self._sock.settimeout(self._patience.left())
         # wrap_socket() makes no handshake, and leaves a socket open, if the peer has gone: ask before and
         # after.
         self._sock.getpeername()
@@ -88,7 +89,7 @@ class Channel:
 
     def write(self, data: bytes | bytearray, timeout: float | None = None) -> None:
         """Send these octets, all of them within the time."""
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        deadline = self._patience.deadline(timeout)
         self.taken = 0
         view = memoryview(data)
         while self.taken < len(data):
@@ -97,7 +98,7 @@ class Channel:
 
     def read_reply(self, timeout: float | None = None) -> Reply:
         """The next reply, the whole of it within the time, however slowly it drips."""
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
+        deadline = self._patience.deadline(timeout)
         lines: list[bytes] = []
         code = b""
         while True:
@@ -110,6 +111,10 @@ class Channel:
             lines.append(found[3] or b"")
             if found[2] != b"-":
                 return Reply(int(code), tuple(lines))
+
+    def must_go_on(self) -> None:
+        """Raise ``TimeoutError`` if the time for the whole is over."""
+        self._patience.left()
 
     def poll(self) -> bool:
         """Whether octets have come unasked; the end of the connection is ``PeerClosed``."""

@@ -17,6 +17,7 @@ from ..errors import MailerError, RouteError, SendError
 from ..i18n import _
 from ..providers import Server
 from ..replies import Stage, decode_reply, readable
+from .patience import Patience
 from .smtp_auth import Login, authenticate, choose
 from .smtp_channel import Channel, Reply
 from .smtp_connect import FOREIGN, ascii_host, connect, fault, speaks_tls, tls_from_the_start
@@ -66,7 +67,7 @@ class SmtpSession:
         self.messages = 0
         self.needs_reset = False
         self.opened_at = self.idle_since = time.monotonic()
-        self._timeout = timeout
+        self._patience = Patience(timeout)
         self._rows = rows
         self._address = address
         self._helo = helo
@@ -79,8 +80,10 @@ class SmtpSession:
         ``login``: whether one follows; a server without EHLO takes none; ``context``: gives the TLS settings.
         It is not kept: a pool that nobody holds any more must not be held by its own sessions.
         """
+        self._patience.begin()
         with self._talking():
-            self._channel = Channel(connect(self.server.host, self.server.port, self._timeout), self._timeout)
+            sock = connect(self.server.host, self.server.port, self._patience.left())
+            self._channel = Channel(sock, self._patience)
             if self.server.security == "tls":
                 self._encrypt(context())
             self._greet(context)
@@ -119,12 +122,14 @@ class SmtpSession:
         commands = commands_for(mail, self._extensions, self.server.host)
         self.messages += 1
         self.needs_reset = True
+        self._patience.begin(mail.size)
         with self._talking():
             transaction = Transaction(self._open, self._refusal)
             try:
                 reply, refused = transaction.run(commands, mail, pipelining="PIPELINING" in self._extensions)
             finally:
                 self.step, self.usable = transaction.step, transaction.in_step
+                self._patience.end()
         self.needs_reset = False
         self.idle_since = time.monotonic()
         return Taken(readable(reply.text), refused)
@@ -193,7 +198,7 @@ class SmtpSession:
 
     def _greet(self, context: Callable[[], ssl.SSLContext]) -> None:
         self.step = "connect"
-        patience = min(5.0, self._timeout / 3)
+        patience = min(5.0, self._patience.left() / 3)
         # A port for TLS waits for the client to speak first, so both would wait until the time is up.
         silent = not self._open.encrypted and not self._open.wait(patience)
         if silent and speaks_tls(self.server, patience, context()):

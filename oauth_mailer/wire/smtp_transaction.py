@@ -110,6 +110,7 @@ class Transaction:
         return None
 
     def _finish(self) -> Reply:
+        self._channel.must_go_on()
         self.step = "dot"
         try:
             self._channel.write(b".\r\n")

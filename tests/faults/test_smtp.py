@@ -750,3 +750,17 @@ def test_every_foreign_exception_has_an_error_of_ours_at_every_step() -> None:
             assert ours.code
             assert ours.hint
             assert str(ours).isprintable()
+
+
+def test_a_server_that_is_slow_at_each_step_does_not_hold_a_message_for_ever() -> None:
+    def slowly(talk: Talk) -> bool:
+        talk.server.stopping.wait(0.3)  # well within the time of a step
+        return talk.say(b"250 ok\r\n")
+
+    recipients = [f"a{number}@example.com" for number in range(100)]
+    with SmtpScript(extensions=("AUTH PLAIN",), rcpt=slowly) as server:
+        with pytest.raises(TransientError) as caught:
+            transport(server, timeout=0.5).send(envelope(*recipients), content())
+        assert caught.value.code == "timeout"
+        assert not server.accepted
+        assert 5 < len(server.said("RCPT")) < 40
