@@ -1,13 +1,16 @@
 """Routes and fallback: a message goes out by the first route that takes it.
 
 Every attempt ends in *sent*, *not sent* or *unknown*. Only after a proven *not sent* is the next route tried,
-and only where the error says that another route may succeed. The mailer never sleeps and never repeats.
+and only where the error says that another route may succeed. The mailer neither sleeps nor repeats, unless
+its caller gives it time to wait.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Mailer", "Receipt", "Route", "capture", "open_mailer", "send"]
 
+_PAUSE = 5.0
+"""Seconds until the next try where nobody said when; only for a caller who lets the mailer wait."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -51,38 +57,57 @@ class Mailer:
             )
 
     def send(
-        self, message: Message | RawMessage, *, progress: Callable[[int, int], None] | None = None
+        self,
+        message: Message | RawMessage,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        wait: float = 0.0,
     ) -> Receipt:
         """Send one message; returns once a provider took charge of it.
 
-        ``progress`` is called with the octets handed over so far and in all.
+        ``progress`` is called with the octets handed over so far and in all, from 0 for each try; ``wait``:
+        seconds that this call may spend on waiting where every route failed and one of them passes with time.
+        Then all are tried again at the earliest time that was named. By default nothing is waited for.
 
         Raises ``MessageError`` where the message cannot be sent as it is, else a ``SendError`` whose
         ``verdict`` says whether it may have been sent; its ``attempts`` list every try. If every route
         failed and waiting helps one of them, the error is that one's ``TransientError``.
         """
+        end = time.monotonic() + wait
         attempts: list[Attempt] = []
-        failures: list[MailerError] = []
-        for route in self.routes:
-            transport = _captured[-1] if _captured else route.transport
-            try:
-                acceptance = self._try(route, transport, message, progress)
-            except MailerError as error:
-                attempts.append(failed(route, transport, error))
-                failures.append(error)
-                _log.info("%s by %s: %s (%s)", message.id, route.account, error.verdict, error.code)
-                if not error.try_next_route:
-                    error.attempts = tuple(attempts)
-                    raise
-            else:
-                _log.info("%s by %s: sent", message.id, route.account)
-                return accepted(message, route, transport, acceptance, attempts)
-        final = _most_hopeful(failures)
+        failures: dict[int, MailerError] = {}
+        due = dict.fromkeys(range(len(self.routes)), -math.inf)  # when each route may be tried
+        while due and (earliest := min(due.values())) <= end:
+            if (pause := earliest - time.monotonic()) > 0:
+                time.sleep(pause)
+            for number in [one for one, at in due.items() if at <= time.monotonic()]:
+                route = self.routes[number]
+                transport = _captured[-1] if _captured else route.transport
+                try:
+                    acceptance = self._try(route, transport, message, progress)
+                except MailerError as error:
+                    attempts.append(failed(route, transport, error))
+                    failures[number] = error
+                    _log.info("%s by %s: %s (%s)", message.id, route.account, error.verdict, error.code)
+                    if not error.try_next_route:
+                        error.attempts = tuple(attempts)
+                        raise
+                    del due[number]
+                    if error.retry_later:
+                        due[number] = time.monotonic() + (error.retry_after or _PAUSE)
+                else:
+                    _log.info("%s by %s: sent", message.id, route.account)
+                    return accepted(message, route, transport, acceptance, attempts)
+        final = _most_hopeful([failures[number] for number in sorted(failures)])
         final.attempts = tuple(attempts)
         raise final
 
     async def asend(
-        self, message: Message | RawMessage, *, progress: Callable[[int, int], None] | None = None
+        self,
+        message: Message | RawMessage,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        wait: float = 0.0,
     ) -> Receipt:
         """The same as ``send``, from asyncio: the work is done in a thread, so the loop is never held up.
 
@@ -92,7 +117,7 @@ class Mailer:
         import asyncio  # as heavy as all the rest together, and a plain send never needs it
 
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(None, partial(self.send, message, progress=progress))
+        work = loop.run_in_executor(None, partial(self.send, message, progress=progress, wait=wait))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -123,6 +148,8 @@ class Mailer:
         original = None if route.account == first.email else first
         envelope, content = render(message, route.sender, on_behalf_of=original)
         check(route, message, envelope, content, original)
+        if progress is not None:
+            progress(0, content.size)
         try:
             return transport.send(envelope, content.watched(progress) if progress else content)
         except MailerError:
@@ -170,9 +197,10 @@ def send(
     *,
     account: str = "",
     fallback: Sequence[str] | None = None,
+    wait: float = 0.0,
     **fields: Any,
 ) -> Receipt:
-    """Send one message by an account, by default the default one.
+    """Send one message by an account, by default the default one. ``wait``: see ``Mailer.send``.
 
     Takes a ``Message``, or the fields of one: ``send(to="ann@example.com", subject="Done", text="...")``.
     Raises what ``open_mailer`` and ``Mailer.send`` raise.
@@ -181,7 +209,7 @@ def send(
         raise TypeError("give a message or the fields of one, not both")
     finished = Message(**fields) if message is None else message
     with open_mailer(account, fallback=fallback) as mailer:
-        return mailer.send(finished)
+        return mailer.send(finished, wait=wait)
 
 
 @contextmanager

@@ -316,3 +316,58 @@ def test_without_any_account_the_next_command_is_named() -> None:
 def test_a_message_and_fields_at_once_are_a_programming_error() -> None:
     with pytest.raises(TypeError):
         oauth_mailer.send(message(), subject="twice")
+
+
+def route(transport: MemoryTransport, address: str = "me@qq.com") -> Route:
+    return Route(sender=Address(address), transport=transport)
+
+
+def test_the_mailer_waits_for_nothing_unless_it_is_let() -> None:
+    one = MemoryTransport([TransientError("Later.", code="later", hint="Wait.", retry_after=0.01)])
+    with pytest.raises(TransientError):
+        Mailer(route(one)).send(message())
+    assert not one.sent
+
+
+def test_a_caller_who_lets_it_wait_gets_the_message_out_once_and_every_try_told() -> None:
+    later = [TransientError("Later.", code="later", hint="Wait.", retry_after=0.01) for _number in range(3)]
+    one = MemoryTransport(later)
+    receipt = Mailer(route(one)).send(message(), wait=30)
+    assert len(one.sent) == 1
+    assert [attempt.verdict for attempt in receipt.attempts] == ["not_sent"] * 3 + ["sent"]
+    assert asyncio.run(Mailer(route(MemoryTransport(later))).asend(message(), wait=30)).status == "sent"
+
+
+def test_waiting_asks_each_route_again_at_its_own_time_and_not_those_that_time_does_not_help() -> None:
+    for_good = MemoryTransport([RouteError("No.", code="no", hint="Do.")])
+    soon = MemoryTransport([TransientError("Later.", code="later", hint="Wait.", retry_after=0.01)])
+    tomorrow = MemoryTransport([TransientError("Later.", code="day", hint="Wait.", retry_after=86_400)])
+    mailer = Mailer([route(for_good, "a@qq.com"), route(tomorrow, "b@qq.com"), route(soon, "c@qq.com")])
+    receipt = mailer.send(message(), wait=30)
+    assert receipt.account == "c@qq.com"
+    assert [attempt.account for attempt in receipt.attempts][3:] == ["c@qq.com"]
+    assert not for_good.sent + tomorrow.sent
+
+
+def test_waiting_ends_where_the_next_time_is_beyond_it_and_with_what_is_not_certain() -> None:
+    too_late = MemoryTransport([TransientError("Later.", code="later", hint="Wait.", retry_after=3600)])
+    with pytest.raises(TransientError) as caught:
+        Mailer(route(too_late)).send(message(), wait=60)
+    assert len(caught.value.attempts) == 1
+    unknown = MemoryTransport(
+        [
+            TransientError("Later.", code="later", hint="Wait.", retry_after=0.01),
+            OutcomeUnknown("Perhaps.", code="perhaps", hint="Look."),
+        ]
+    )
+    with pytest.raises(OutcomeUnknown):
+        Mailer(route(unknown)).send(message(), wait=60)
+    assert len(unknown.sent) == 1
+
+
+def test_progress_begins_anew_with_each_try() -> None:
+    told: list[int] = []
+    one = MemoryTransport([TransientError("Later.", code="later", hint="Wait.", retry_after=0.01)])
+    Mailer(route(one)).send(message(), wait=30, progress=lambda done, _total: told.append(done))
+    assert told.count(0) == 2
+    assert told[-1] > 0

@@ -32,7 +32,7 @@ class Upload:
 
     def __call__(self, done: int, total: int) -> None:
         """Octets handed over so far, and in all."""
-        self.begun = self.begun or done > 0
+        self.begun = done > 0
         if self._shown and total > _LARGE:
             self._show(done, total)
 

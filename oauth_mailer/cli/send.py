@@ -53,6 +53,13 @@ def parser() -> Parser:
     way.add_argument(
         "--timeout", type=float, default=60.0, metavar="SECONDS", help=_("for one step on the network (60)")
     )
+    way.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help=_("how long to wait and try again where it is certain that it was not sent (0)"),
+    )
     way.add_argument("--dry-run", action="store_true", help=_("show what would be sent, and send nothing"))
     way.add_argument("--queue", action="store_true", help=_("hand it to the outbox (not in this version)"))
     made.common()
@@ -131,6 +138,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         raise exits.UsageError(
             _("--timeout is out of range."), code="usage", hint=_("Give 1 to 3600 seconds.")
         )
+    if not 0 <= arguments.wait <= 86_400:
+        raise exits.UsageError(_("--wait is out of range."), code="usage", hint=_("Give 0 to 86400 seconds."))
     message, account = compose(arguments)
     with _open_mailer(arguments, account, output) as mailer:
         if arguments.dry_run:
@@ -138,7 +147,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
             preview(mailer, message, output)
         else:
-            _report(_send(mailer, message, output), output)
+            _report(_send(mailer, message, output, wait=arguments.wait), output)
     return exits.OK
 
 
@@ -171,12 +180,12 @@ def _open_mailer(arguments: argparse.Namespace, account: str, output: Output) ->
     )
 
 
-def _send(mailer: Mailer, message: Message | RawMessage, output: Output) -> Receipt:
+def _send(mailer: Mailer, message: Message | RawMessage, output: Output, *, wait: float) -> Receipt:
     from .progress import Upload
 
     with Upload(shown=not output.quiet) as upload:
         try:
-            return mailer.send(message, progress=upload)
+            return mailer.send(message, progress=upload, wait=wait)
         except KeyboardInterrupt:
             if not upload.begun:
                 raise
