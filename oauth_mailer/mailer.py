@@ -243,7 +243,7 @@ def _route(
         kind = store_kind(account.store)
         options = StoreOptions(accounts.home, accounts.store_settings(kind), ask_passphrase)
         opened = store or open_store(kind, options)
-        return open_credential(account, opened, accounts.home)
+        return open_credential(account, opened, accounts.home, timeout=timeout)
 
     return Route(
         sender=Address(account.address, account.name),

@@ -1,12 +1,13 @@
 """A usable secret, now.
 
 One kind of credential is one file here, and the file's name is the value of an account's ``auth``. Each
-file has a function ``open(account, store, home) -> Credential``.
+file has a function ``open(account, store, home, timeout) -> Credential``.
 """
 
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 import threading
 from pathlib import Path
@@ -62,10 +63,13 @@ class Prompt(Protocol):
         """Open the page in the person's browser; False where there is none."""
 
 
-def open_credential(account: Account, store: TokenStore, home: Path) -> Credential:
+def open_credential(
+    account: Account, store: TokenStore, home: Path, *, timeout: float = math.inf
+) -> Credential:
     """The credential of this account, its secret read from this store when it is first needed.
 
-    ``home``: the folder for lock files. Raises ``ConfigError`` for an account with an unknown ``auth``.
+    ``home``: the folder for lock files; ``timeout``: seconds for one step on the network. Raises
+    ``ConfigError`` for an account with an unknown ``auth``.
     """
     known = {module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"}
     if account.auth not in known:
@@ -76,5 +80,7 @@ def open_credential(account: Account, store: TokenStore, home: Path) -> Credenti
             code="auth-unknown",
             hint=_("Run: oauth-mailer login {address}").format(address=account.address),
         )
-    credential: Credential = importlib.import_module(f".{account.auth}", __name__).open(account, store, home)
+    credential: Credential = importlib.import_module(f".{account.auth}", __name__).open(
+        account, store, home, timeout
+    )
     return credential

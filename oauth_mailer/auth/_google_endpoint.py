@@ -8,6 +8,7 @@ form and what the answer means; only the way is ours.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -33,13 +34,14 @@ _PASSING = {"internal_failure", "server_error", "temporarily_unavailable", "rate
 class Endpoint:
     """Posts forms. ``ca_file``: as in ``tls.client_context``; ``hide``: what is in them and is never shown.
 
-    ``fields``: the JSON object in the latest answer, empty where it was none.
+    ``timeout``: seconds for one step on the network, ``TIMEOUT`` at most; ``fields``: the JSON object in the
+    latest answer, empty where it was none.
     """
 
-    def __init__(self, *, ca_file: str = "", hide: Iterable[Secret] = ()) -> None:
+    def __init__(self, *, ca_file: str = "", hide: Iterable[Secret] = (), timeout: float = math.inf) -> None:
         self.fields: Mapping[str, Any] = {}
         self._hide = [secret.reveal() for secret in hide if secret]
-        self._client = PostClient(timeout=TIMEOUT, ca_file=ca_file)
+        self._client = PostClient(timeout=min(timeout, TIMEOUT), ca_file=ca_file)
 
     @property
     def said(self) -> str:

@@ -12,8 +12,10 @@ from ._google_tokens import Access, Consent
 __all__ = ["refreshed", "refusal"]
 
 
-def refreshed(account: Account, consent: Consent) -> tuple[Access, Secret]:
+def refreshed(account: Account, consent: Consent, timeout: float) -> tuple[Access, Secret]:
     """An access token, and the refresh token for the next time: the same one, or its successor.
+
+    ``timeout``: seconds for one step on the network.
 
     Raises ``LoginRequired`` where the consent is no longer good, ``RouteError`` where the client is not, and
     ``TransientError`` where Google could not be asked or answered nonsense.
@@ -28,7 +30,8 @@ def refreshed(account: Account, consent: Consent) -> tuple[Access, Secret]:
         client_id=client.client_id,
         client_secret=client.client_secret.reveal(),
     )
-    endpoint = Endpoint(ca_file=account.ca_file, hide=(consent.refresh_token, client.client_secret))
+    hidden = (consent.refresh_token, client.client_secret)
+    endpoint = Endpoint(ca_file=account.ca_file, hide=hidden, timeout=timeout)
     try:
         credentials.refresh(endpoint)
     except MailerError:

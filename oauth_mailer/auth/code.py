@@ -15,7 +15,7 @@ from ..stores import Secret, Slot, TokenStore
 __all__ = ["CodeCredential", "check_code"]
 
 
-def open(account: Account, store: TokenStore, home: Path) -> CodeCredential:  # noqa: A001
+def open(account: Account, store: TokenStore, home: Path, timeout: float) -> CodeCredential:  # noqa: A001
     """The credential of an account with ``auth = "code"``."""
     return CodeCredential(account, store, home)
 

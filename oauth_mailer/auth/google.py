@@ -6,6 +6,7 @@ The consent itself (a person in a browser) is ``logins.consent``; here it is use
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -48,18 +49,22 @@ LOCK_TIMEOUT = 120.0
 _log = logging.getLogger(__name__)
 
 
-def open(account: Account, store: TokenStore, home: Path) -> GoogleCredential:  # noqa: A001
+def open(account: Account, store: TokenStore, home: Path, timeout: float) -> GoogleCredential:  # noqa: A001
     """The credential of an account with ``auth = "google"``."""
-    return GoogleCredential(account, store, home)
+    return GoogleCredential(account, store, home, timeout=timeout)
 
 
 class GoogleCredential:
-    """An access token of one account; may be used from several threads at once."""
+    """An access token of one account; may be used from several threads at once.
+
+    ``timeout``: seconds for one step on the network.
+    """
 
     form: Literal["password", "bearer"] = "bearer"
 
-    def __init__(self, account: Account, store: TokenStore, home: Path) -> None:
+    def __init__(self, account: Account, store: TokenStore, home: Path, *, timeout: float = math.inf) -> None:
         self._account = account
+        self._timeout = timeout
         self._store = store
         self._home = home
         self._lock = threading.Lock()
@@ -110,7 +115,7 @@ class GoogleCredential:
         account = self._account
         kept, consent = self._read()
         try:
-            access, successor = refreshed(account, consent)
+            access, successor = refreshed(account, consent, self._timeout)
         except LoginRequired:
             self._mark(required=True)
             raise

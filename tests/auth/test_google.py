@@ -308,12 +308,11 @@ def test_a_token_that_ends_at_once_is_shown_once(lifetime: object, store: Memory
         assert (one.get(), one.get()) == (Secret("ya29.canary-1"), Secret("ya29.canary-2"))
 
 
-def test_an_endpoint_that_says_nothing_ends_in_time(
-    store: MemoryStore, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("oauth_mailer.auth._google_endpoint.TIMEOUT", 0.2)
-    with HttpScript(hang) as server, pytest.raises(TransientError):
-        credential(server, store, home).get()
+def test_an_endpoint_that_says_nothing_ends_in_time(store: MemoryStore, home: Path) -> None:
+    with HttpScript(hang) as server:
+        waiting = open_credential(with_consent(server.url, store), store, home, timeout=0.2)
+        with pytest.raises(TransientError):
+            waiting.get()
 
 
 def test_an_endpoint_that_cannot_be_reached_leaves_the_way_to_the_fallback(

@@ -49,7 +49,7 @@ qq         mail     route sender-mismatch         -  501 mail from address must 
 qq         dot      route sender-mismatch         -  502 mail from address must be same as authorization user
 qq         dot      never from-header             -  550 The "From" header is missing or invalid.
 qq         mail     later rate-limit            900  550 Connection frequency limited
-exmail     auth     login login-refused           -  535 Error: authentication failed, system busy
+exmail     auth     login login-refused         900  535 Error: authentication failed, system busy
 # Gmail (Workspace help 3726730)
 gmail-smtp auth     login login-refused           -  534-5.7.9 App password required.\r\n534 5.7.9 see
 gmail-smtp auth     login login-refused           -  535-5.7.8 Password not accepted.\r\n535 5.7.8 see
