@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -50,7 +54,17 @@ class Chromium:
 
     def shows(self, text: str) -> None:
         """Wait until the page shows this text."""
-        self._wait.until(lambda _driver: text in self.text, f"{text!r} never came")
+
+        def shown(_driver: WebDriver) -> bool:
+            try:
+                return text in self.text
+            except WebDriverException as error:
+                # What chromedriver says of a page that goes away under its look, beside the two usual errors.
+                if "does not belong to the document" in str(error):
+                    return False
+                raise
+
+        self._wait.until(shown, f"{text!r} never came")
 
     @property
     def text(self) -> str:
