@@ -28,6 +28,8 @@ _HOME = {
     "MemoryTransport": "transports.memory",
     "Message": "message",
     "MessageError": "errors",
+    "Outbox": "outbox",
+    "OutboxError": "errors",
     "OutcomeUnknown": "errors",
     "RawMessage": "message",
     "Receipt": "routes",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from .errors import LoginRequired as LoginRequired
     from .errors import MailerError as MailerError
     from .errors import MessageError as MessageError
+    from .errors import OutboxError as OutboxError
     from .errors import OutcomeUnknown as OutcomeUnknown
     from .errors import RejectedError as RejectedError
     from .errors import RouteError as RouteError
@@ -70,6 +73,7 @@ if TYPE_CHECKING:
     from .message import Attachment as Attachment
     from .message import Message as Message
     from .message import RawMessage as RawMessage
+    from .outbox import Outbox as Outbox
     from .routes import Receipt as Receipt
     from .routes import Route as Route
     from .transports import Acceptance as Acceptance

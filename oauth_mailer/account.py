@@ -28,8 +28,10 @@ class Account:
     ``auth``, ``transport`` and ``store`` name files in the packages of these names; empty ones follow from
     the provider (``store``: the default). ``client``: the public part of an OAuth client (``client_id``,
     ``auth_uri``, ``token_uri``, ``revocation_uri``). ``login_required``: the provider was found to accept its
-    secret no longer. ``options``: what a kind of transport needs besides.
-    Raises ``ConfigError`` for values that cannot be right.
+    secret no longer; ``logged_in``: when a person last logged in (ISO 8601, UTC). ``per_minute``,
+    ``per_day``: how many messages the outbox sends by it at most, 0 for what the provider is known to allow.
+    ``options``: what a kind of transport needs besides. Raises ``ConfigError`` for values that cannot be
+    right.
     """
 
     address: str
@@ -44,6 +46,9 @@ class Account:
     username: str = ""
     ca_file: str = ""
     login_required: bool = False
+    logged_in: str = ""
+    per_minute: int = 0
+    per_day: int = 0
     fallback: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     client: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +79,12 @@ class Account:
                 _("{port} is no port number.").format(port=self.port),
                 code="port-wrong",
                 hint=_("Use 465 for tls or 587 for starttls."),
+            )
+        if min(self.per_minute, self.per_day) < 0:
+            raise ConfigError(
+                _("The limits of {address} are below zero.").format(address=self.address),
+                code="config-value",
+                hint=_("Give per_minute and per_day as numbers of messages, or leave them out."),
             )
         for key in (*(self.client.keys() - _CLIENT), *(self.options.keys() & _KNOWN)):
             raise ConfigError(
@@ -113,6 +124,15 @@ class Account:
         return Server(host, port, cast(Security, security))
 
     @property
+    def limits(self) -> Mapping[int, int]:
+        """How many messages it may send in any so many seconds: its own words over the provider's."""
+        known = self.preset
+        own_domain = known.domains and self.address.rpartition("@")[2].lower() not in known.domains
+        a_day = known.per_day_own_domain if own_domain and known.per_day_own_domain else known.per_day
+        limits = {60: self.per_minute or known.per_minute, 86_400: self.per_day or a_day}
+        return {seconds: messages for seconds, messages in limits.items() if messages}
+
+    @property
     def login_name(self) -> str:
         """The user name for the server."""
         if self.username:
@@ -121,6 +141,7 @@ class Account:
 
 
 _LISTS = frozenset({"fallback", "scopes"})
+_TYPES = {"port": int, "login_required": bool, "per_minute": int, "per_day": int}
 _CLIENT = frozenset({"client_id", "auth_uri", "token_uri", "revocation_uri"})
 _PLAIN = tuple(f.name for f in fields(Account) if f.name not in {"address", "client", "options", *_LISTS})
 _KNOWN = frozenset({"address", *_PLAIN, *_LISTS, *_CLIENT})
@@ -156,7 +177,7 @@ def _fits(key: str, value: object) -> bool:
         return False
     if key in _LISTS:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return type(value) is {"port": int, "login_required": bool}.get(key, str)
+    return type(value) is _TYPES.get(key, str)
 
 
 def table_from(account: Account) -> dict[str, Any]:

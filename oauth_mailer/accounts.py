@@ -12,6 +12,9 @@
     port = 465
     security = "tls"
 
+    [outbox]
+    on_unknown = "hold"
+
     [stores.command]
     get = ["pass", "show", "oauth-mailer/{account}/{purpose}"]
 
@@ -138,6 +141,14 @@ class Accounts:
     def store_settings(self, kind: str) -> Mapping[str, Any]:
         """The settings of this kind of token store: the table ``[stores.KIND]``."""
         return self._tables("stores").get(kind, {})
+
+    @property
+    def outbox_settings(self) -> Mapping[str, Any]:
+        """The settings of the outbox: the table ``[outbox]``."""
+        settings = self._document.get("outbox", {})
+        if not isinstance(settings, dict):
+            raise self._wrong("outbox")
+        return settings
 
     def add(self, account: Account) -> None:
         """Write this account down, over an older entry of the same address. The first becomes the default."""

@@ -1,23 +1,23 @@
 """The errors, each of which carries its verdict.
 
-                               sent?   next route   later
-MailerError                    no      no           no
- x MessageError (ValueError)   no      no           no      the message cannot be sent as it is
- x ConfigError                 no      no           no      the configuration or a command is wrong
- x StoreError                  no      yes          no      a secret could not be read or kept
- x OutboxError                 no      no           no
+                               sent?   next route   later   for good
+MailerError                    no      no           no      no
+ x MessageError (ValueError)   no      no           no      yes     the message cannot be sent as it is
+ x ConfigError                 no      no           no      no      the configuration or a command is wrong
+ x StoreError                  no      yes          no      no      a secret could not be read or kept
+ x OutboxError                 no      no           no      no      an entry could not be kept or found
  x SendError
-   + TransientError            no      yes          yes     the provider or the network says: later
-   + RouteError                no      yes          no      this sender or account may not send
-     - LoginRequired           no      yes          no      consent or an authorization code is needed
-   + RejectedError             no      no           no      the message or every recipient was refused
-   + OutcomeUnknown            maybe   no           no      it may have been sent: a person decides
+   + TransientError            no      yes          yes     no      the provider or the network says: later
+   + RouteError                no      yes          no      no      this sender or account may not send
+     - LoginRequired           no      yes          no      no      consent or an authorization code is needed
+   + RejectedError             no      no           no      yes     the message or every recipient was refused
+   + OutcomeUnknown            maybe   no           no      no      it may have been sent: a person decides
 
 ``retry_after`` is the earliest time to try again, in seconds from now, where somebody said one: also of a
 login that may be refused for something that passes by itself.
 
 Whoever decides what comes next (the mailer, the outbox, a caller) reads the attributes ``verdict``,
-``try_next_route``, ``retry_later`` and ``retry_after``, never the type.
+``try_next_route``, ``retry_later``, ``retry_after`` and ``for_good``, never the type.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class MailerError(Exception):
     verdict: ClassVar[Verdict] = "not_sent"
     try_next_route: ClassVar[bool] = False
     retry_later: ClassVar[bool] = False
+    for_good: ClassVar[bool] = False
     retry_after: float | None = None
 
     def __init__(self, message: str, *, code: str, hint: str = "", text: str = "") -> None:
@@ -96,6 +97,8 @@ def _rebuild(kind: type[MailerError], state: dict[str, Any]) -> MailerError:
 
 class MessageError(MailerError, ValueError):
     """The message, an address or an attachment cannot be sent as it is. Nothing was sent."""
+
+    for_good = True
 
 
 class ConfigError(MailerError):
@@ -147,6 +150,8 @@ class RejectedError(SendError):
 
     ``refused``: the reason for each refused recipient, by address.
     """
+
+    for_good = True
 
     def __init__(
         self,

@@ -11,8 +11,9 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ from .address import Address
 from .auth import open_credential
 from .errors import Attempt, ConfigError, MailerError, OutcomeUnknown
 from .i18n import _
-from .message import Message, RawMessage
+from .message import Envelope, Message, RawMessage
 from .mime import render
 from .routes import Receipt, Route, accepted, check, failed
 from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
@@ -62,12 +63,14 @@ class Mailer:
         *,
         progress: Callable[[int, int], None] | None = None,
         wait: float = 0.0,
+        only: Collection[str] | None = None,
     ) -> Receipt:
         """Send one message; returns once a provider took charge of it.
 
         ``progress`` is called with the octets handed over so far and in all, from 0 for each try; ``wait``:
         seconds that this call may spend on waiting where every route failed and one of them passes with time.
-        Then all are tried again at the earliest time that was named. By default nothing is waited for.
+        Then all are tried again at the earliest time that was named. By default nothing is waited for;
+        ``only``: of the recipients, these addresses: those who were refused when others were accepted.
 
         Raises ``MessageError`` where the message cannot be sent as it is, else a ``SendError`` whose
         ``verdict`` says whether it may have been sent; its ``attempts`` list every try. If every route
@@ -84,7 +87,7 @@ class Mailer:
                 route = self.routes[number]
                 transport = _captured[-1] if _captured else route.transport
                 try:
-                    acceptance = self._try(route, transport, message, progress)
+                    acceptance = self._try(route, transport, message, progress, only)
                 except MailerError as error:
                     attempts.append(failed(route, transport, error))
                     failures[number] = error
@@ -124,6 +127,16 @@ class Mailer:
             work.add_done_callback(partial(_tell_of_cancelled, message.id))
             raise
 
+    def check(self, message: Message | RawMessage) -> Envelope:
+        """Whom it would go to by the first route. Connects to nothing.
+
+        Raises what ``send`` raises before anything is connected: ``MessageError`` or ``RouteError``.
+        """
+        route = self.routes[0]
+        envelope, content = render(message, route.sender)
+        check(route, message, envelope, content, None)
+        return envelope
+
     def close(self) -> None:
         """Close what the routes hold open; the mailer may be used again afterwards."""
         for route in self.routes:
@@ -143,10 +156,15 @@ class Mailer:
         transport: Transport,
         message: Message | RawMessage,
         progress: Callable[[int, int], None] | None,
+        only: Collection[str] | None,
     ) -> Acceptance:
         first = self.routes[0].sender
         original = None if route.account == first.email else first
         envelope, content = render(message, route.sender, on_behalf_of=original)
+        if only is not None:
+            envelope = replace(
+                envelope, recipients=tuple(one for one in envelope.recipients if one.email in only)
+            )
         check(route, message, envelope, content, original)
         if progress is not None:
             progress(0, content.size)

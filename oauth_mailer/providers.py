@@ -32,11 +32,12 @@ class Server:
 class Provider:
     """What is known of a provider.
 
-    ``title``: its name for people, in English; ``servers``: the first is used, the others are alternatives
-    a person may choose by port; ``secret_pattern``: a regular expression for the whole secret, where the
-    provider fixes its form;
-    ``max_size``: octets of the finished message; ``max_recipients``: of one message;
-    ``sender_must_match``: the server refuses any From but the login itself.
+    ``title``: its name for people, in English; ``servers``: the first is used, the others are alternatives a
+    person may choose by port; ``secret_pattern``: a regular expression for the whole secret, where the
+    provider fixes its form; ``max_size``: octets of the finished message; ``max_recipients``: of one message;
+    ``sender_must_match``: the server refuses any From but the login itself; ``per_minute``, ``per_day``:
+    messages that an account may send in any 60 seconds and 24 hours, ``per_day_own_domain``: the same for
+    addresses of a customer's domain; 0 where it is not known.
     """
 
     name: str
@@ -52,6 +53,9 @@ class Provider:
     max_size: int | None = None
     max_recipients: int | None = None
     sender_must_match: bool = False
+    per_minute: int = 0
+    per_day: int = 0
+    per_day_own_domain: int = 0
     replies: str = ""
     source: str = ""
 
@@ -67,6 +71,8 @@ def _starttls(host: str) -> tuple[Server, ...]:
 _GMAIL_SMTP = (*_tls("smtp.gmail.com"), *_starttls("smtp.gmail.com"))
 _GMAIL_MAX_SIZE = 36_700_160  # the Gmail API's discovery document, maxSize of messages.send
 _GMAIL_MAX_RECIPIENTS = 100  # a message by API or SMTP: Workspace admin help 166852
+_GMAIL_PER_MINUTE = 60  # Gmail API quota page: 6,000 units a user a minute, of which one costs 100
+_GMAIL_PER_DAY, _WORKSPACE_PER_DAY = 500, 2_000  # Workspace admin help 166852
 
 PROVIDERS: tuple[Provider, ...] = (
     Provider(
@@ -79,6 +85,9 @@ PROVIDERS: tuple[Provider, ...] = (
         secret="oauth",
         max_size=_GMAIL_MAX_SIZE,
         max_recipients=_GMAIL_MAX_RECIPIENTS,
+        per_minute=_GMAIL_PER_MINUTE,
+        per_day=_GMAIL_PER_DAY,
+        per_day_own_domain=_WORKSPACE_PER_DAY,
         replies="gmail",
         source="NI",
     ),
@@ -90,6 +99,7 @@ PROVIDERS: tuple[Provider, ...] = (
         secret_pattern="[a-z]{16}",
         secret_ignores_spaces=True,
         max_recipients=_GMAIL_MAX_RECIPIENTS,
+        per_day=_GMAIL_PER_DAY,
         replies="gmail",
         source="NI",
     ),

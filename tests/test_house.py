@@ -29,6 +29,8 @@ LAYERS = (
     {"transports"},
     {"logins", "routes"},
     {"mailer"},
+    {"outbox"},
+    {"integrations"},
     {"cli"},
 )
 SAYING = {

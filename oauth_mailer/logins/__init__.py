@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from copy import copy
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -79,6 +80,7 @@ def login(
         account = account_for(account, provider="gmail" if client_secrets else "", home=home)
     prompt = prompt or Nobody()
     accounts = Accounts(home)
+    account = replace(account, logged_in=datetime.now(UTC).isoformat(timespec="seconds"))
     if not _has_secret(account):
         if code is not None:
             raise ConfigError(

@@ -135,6 +135,10 @@ class EncodedFile:
 
     def blocks(self) -> Iterator[bytes]:
         """The encoded octets. Raises ``MessageError`` before the last block if the file has changed."""
+        return map(encoded_base64, self.plain())
+
+    def plain(self) -> Iterator[bytes]:
+        """The octets as they are in the file. Raises ``MessageError`` as ``blocks`` does."""
         left = self.state[0]
         try:
             with _opened(self.path) as file:
@@ -146,7 +150,7 @@ class EncodedFile:
                         raise _changed(self.path, _("its size changed"))
                     if not left:
                         self._check(file)
-                    yield encoded_base64(data)
+                    yield data
         except OSError as error:
             raise _changed(self.path, system_text(error.strerror) or str(error)) from error
 

@@ -1,0 +1,210 @@
+"""Claims: who is sending what, and what became of it.
+
+A claim is committed before an octet of the message leaves. Its fencing token is the number of the attempt: a
+result counts for the entry only while no later attempt has begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from ..i18n import _
+from . import pacing
+from .entry import Entry
+from .schema import ENTRIES, SCHEMA, check_version
+from .states import Cause, State, moved
+from .store import entry, note
+
+__all__ = ["Claim", "Suspect", "claim", "expire", "renew", "suspects", "turn_back"]
+
+_PROBE = 60.0
+"""Seconds in which nobody else tries an account that did not work the last time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An entry that is this worker's to send, once. ``attempt`` is the fencing token."""
+
+    entry: Entry
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A claim of another worker: ``beat`` changes for as long as that worker lives."""
+
+    id: int
+    attempt: int
+    worker: str
+    beat: int
+    span: float
+    lapsed: bool
+
+
+def claim(
+    connection: Connection,
+    accounts: Sequence[str],
+    worker: str,
+    now: float,
+    *,
+    lease: float,
+    number: int | None = None,
+) -> tuple[Claim | None, float | None]:
+    """Take the next entry that may be sent by one of these accounts; else when there may be one, if ever.
+
+    ``lease``: seconds without a sign of life after which the worker is given up; ``number``: only this entry.
+    """
+    check_version(connection)
+    soonest: float | None = None
+    for account in accounts:
+        lane = pacing.lane(connection, account)
+        if lane is None:  # nothing was ever added for it
+            continue
+        ready = pacing.ready_at(connection, lane, now)
+        if ready > now:
+            if _next(connection, account, None, number) is not None:
+                soonest = ready if soonest is None else min(soonest, ready)
+            continue
+        while (row := _next(connection, account, now, number)) is not None and _expired(connection, row, now):
+            pass
+        if row is None:
+            due = _next_due(connection, account) if number is None else None
+            if due is not None:
+                soonest = due if soonest is None else min(soonest, due)
+            continue
+        if lane.failures or lane.paused:
+            pacing.hold_up(connection, account, now + _PROBE)
+        return _taken(connection, row, worker, now, lease), None
+    return None, soonest
+
+
+def _next(connection: Connection, account: str, now: float | None, number: int | None) -> Any:
+    """The next entry of this account (due by ``now``), locked; what another worker has is passed over."""
+    for priority in range(3):
+        # One priority at a time: so the index leads to the very row, however many are not due yet.
+        query = (
+            select(ENTRIES.c.id, ENTRIES.c.account, ENTRIES.c.attempts, ENTRIES.c.expires)
+            .where(ENTRIES.c.state == "queued", ENTRIES.c.account == account, ENTRIES.c.priority == priority)
+            .order_by(ENTRIES.c.due, ENTRIES.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if now is not None:
+            query = query.where(ENTRIES.c.due <= now)
+        if number is not None:
+            query = query.where(ENTRIES.c.id == number)
+        if (row := connection.execute(query).one_or_none()) is not None:
+            return row
+    return None
+
+
+def _next_due(connection: Connection, account: str) -> float | None:
+    found = [
+        connection.execute(
+            select(ENTRIES.c.due)
+            .where(ENTRIES.c.state == "queued", ENTRIES.c.account == account, ENTRIES.c.priority == priority)
+            .order_by(ENTRIES.c.due)
+            .limit(1)
+        ).scalar_one_or_none()
+        for priority in range(3)
+    ]
+    return min((due for due in found if due is not None), default=None)
+
+
+def _taken(connection: Connection, row: Any, worker: str, now: float, lease: float) -> Claim:
+    attempt = row.attempts + 1
+    state = moved(State.QUEUED, Cause.CLAIM, row.id)
+    connection.execute(
+        update(ENTRIES)
+        .where(ENTRIES.c.id == row.id)
+        .values(
+            state=state, attempts=attempt, worker=worker, beat=0, lease=now + lease, span=lease, changed=now
+        )
+    )
+    pacing.note_use(connection, row.account, row.id, attempt, now)
+    note(connection, row.id, now, state, worker=worker, account=row.account)
+    return Claim(entry(connection, row.id), attempt)
+
+
+def _expired(connection: Connection, row: Any, now: float) -> bool:
+    if row.expires is None or row.expires > now:
+        return False
+    state = moved(State.QUEUED, Cause.EXPIRED, row.id)
+    said = _("It was not sent in the time in which it was worth sending.")
+    connection.execute(
+        update(ENTRIES)
+        .where(ENTRIES.c.id == row.id)
+        .values(state=state, code="expired", text=said, changed=now)
+    )
+    note(connection, row.id, now, state, code="expired", text=said)
+    return True
+
+
+def expire(connection: Connection, now: float) -> list[Entry]:
+    """Reject what was not sent in time, also where its account waits."""
+    found = (
+        select(ENTRIES.c.id, ENTRIES.c.expires)
+        .where(ENTRIES.c.state == "queued", ENTRIES.c.expires <= now)
+        .limit(500)
+        .with_for_update(skip_locked=True)
+    )
+    return [
+        entry(connection, row.id) for row in connection.execute(found).all() if _expired(connection, row, now)
+    ]
+
+
+def renew(connection: Connection, claims: Sequence[tuple[int, int]], worker: str, now: float) -> None:
+    """Give a sign of life for these entries and attempts."""
+    for number, attempt in claims:
+        connection.execute(
+            update(ENTRIES)
+            .where(
+                ENTRIES.c.id == number,
+                ENTRIES.c.attempts == attempt,
+                ENTRIES.c.worker == worker,
+                ENTRIES.c.state == "sending",
+            )
+            .values(beat=ENTRIES.c.beat + 1, lease=now + ENTRIES.c.span)
+        )
+
+
+def suspects(connection: Connection, now: float) -> list[Suspect]:
+    """All that is on its way, by whichever worker; ``lapsed`` by the clock, which alone proves nothing."""
+    rows = connection.execute(
+        select(
+            ENTRIES.c.id,
+            ENTRIES.c.attempts,
+            ENTRIES.c.worker,
+            ENTRIES.c.beat,
+            ENTRIES.c.span,
+            ENTRIES.c.lease,
+        ).where(ENTRIES.c.state == "sending")
+    )
+    return [
+        # A lease that ends later than one can is from before the clock was set back.
+        Suspect(row.id, row.attempts, row.worker, row.beat, row.span, not now <= row.lease <= now + row.span)
+        for row in rows
+    ]
+
+
+def turn_back(connection: Connection, now: float) -> bool:
+    """After the clock was set back: what waits by our own decision waits no longer for that."""
+    seen = connection.execute(select(SCHEMA.c.seen).with_for_update()).scalar_one()
+    if seen - now <= _PROBE:
+        if now - seen > _PROBE:
+            connection.execute(update(SCHEMA).values(seen=now))
+        return False
+    back = seen - now
+    ours = (ENTRIES.c.not_before.is_(None)) | (ENTRIES.c.due != ENTRIES.c.not_before)
+    connection.execute(
+        update(ENTRIES)
+        .where(ENTRIES.c.state == "queued", ENTRIES.c.due > now, ours)
+        .values(due=ENTRIES.c.due - back)
+    )
+    pacing.turn_back(connection, now, back)
+    connection.execute(update(SCHEMA).values(seen=now))
+    return True

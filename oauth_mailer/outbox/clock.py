@@ -1,0 +1,71 @@
+"""The time of the outbox: the clock of the wall, but for its jumps.
+
+A clock that is set wrong for some minutes (by hand, by a time server that errs, on a machine that wakes
+without one) must neither make everything due at once nor let a message expire. So a jump is taken over only
+once it has stood for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+__all__ = ["Clock"]
+
+JUMP = 60.0
+"""Seconds by which the wall's clock may run away from the steady one before that counts as a jump."""
+
+STANDING = 600.0
+"""Seconds after which a jump is believed."""
+
+_log = logging.getLogger(__name__)
+
+
+class Clock:
+    """Seconds since 1970, from whichever thread.
+
+    ``read``: the clock of the wall, by default this machine's; where reading it takes a way over the network,
+    ``every``: seconds between two readings; ``steady``: a clock that never jumps.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], float] = time.time,
+        *,
+        every: float = 0.0,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read = read
+        self._every = every
+        self._steady = steady
+        self._lock = threading.Lock()
+        self._offset: float | None = None  # what the steady clock lacks
+        self._looked = 0.0
+        self._jumped: float | None = None  # since when the wall says otherwise
+
+    def now(self) -> float:
+        """The time."""
+        with self._lock:
+            steady = self._steady()
+            if self._offset is None:
+                self._offset = self._read() - steady
+                self._looked = steady
+            elif steady - self._looked >= self._every:
+                self._looked = steady
+                self._compare(steady, self._read() - steady)
+            return steady + self._offset
+
+    def _compare(self, steady: float, offset: float) -> None:
+        if self._offset is None or abs(offset - self._offset) < JUMP:
+            self._offset, self._jumped = offset, None
+        elif self._jumped is None:
+            self._jumped = steady
+            _log.warning(
+                "the clock jumped by %+.0f s; believed if it stays so for %.0f s",
+                offset - self._offset,
+                STANDING,
+            )
+        elif steady - self._jumped >= STANDING:
+            self._offset, self._jumped = offset, None

@@ -1,0 +1,250 @@
+"""The database of the outbox: SQLite or PostgreSQL, one code path.
+
+What is committed is on disk: SQLite syncs its log at each commit, PostgreSQL too unless its administrator
+chose otherwise, which is overruled here.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
+
+from ..errors import ConfigError, OutboxError
+from ..i18n import N_, _, system_text
+from .clock import Clock
+from .schema import prepare
+
+__all__ = ["Database", "told"]
+
+_WAIT = 30.0  # seconds for a lock that another process holds
+
+_SQLITE = {
+    sqlite3.SQLITE_BUSY: ("outbox-locked", N_("another program holds its lock")),
+    sqlite3.SQLITE_LOCKED: ("outbox-locked", N_("another program holds its lock")),
+    sqlite3.SQLITE_READONLY: ("outbox-readonly", N_("it cannot be written")),
+    sqlite3.SQLITE_PERM: ("outbox-readonly", N_("it cannot be written")),
+    sqlite3.SQLITE_FULL: ("outbox-full", N_("the disk is full")),
+    sqlite3.SQLITE_IOERR: ("outbox-disk", N_("the disk failed, or is full")),
+    sqlite3.SQLITE_CANTOPEN: ("outbox-unreadable", N_("the file cannot be opened")),
+    sqlite3.SQLITE_CORRUPT: ("outbox-corrupt", N_("the file is damaged")),
+    sqlite3.SQLITE_NOTADB: ("outbox-corrupt", N_("the file is no SQLite database")),
+}
+_HINTS = {
+    "outbox-locked": N_("Try again when the other program is done; an open sqlite3 shell may be one."),
+    "outbox-readonly": N_("Make the file and its folder writable, or set OAUTH_MAILER_OUTBOX_URL."),
+    "outbox-full": N_("Make room on the disk, or set OAUTH_MAILER_OUTBOX_URL."),
+    "outbox-disk": N_("Make room on the disk and look at the system's log, or set OAUTH_MAILER_OUTBOX_URL."),
+    "outbox-unreadable": N_("Check the path in OAUTH_MAILER_OUTBOX_URL or OAUTH_MAILER_HOME."),
+    "outbox-corrupt": N_(
+        "Stop all workers, move the file away, and save what can be read: sqlite3 FILE .recover | sqlite3 NEW"
+    ),
+}
+_SERVER = N_("Check that the database runs and lets you in: {url}")
+
+
+class Database:
+    """Connections to the outbox, made when first needed and never shared with a forked child.
+
+    ``url``: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``; empty for ``outbox.db`` in ``home``.
+    Raises ``ConfigError`` for any other.
+    """
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url = _parsed(url, home)
+        self.kind = self.url.get_backend_name()
+        self.clock = Clock(self._server_time, every=30.0) if self.kind == "postgresql" else Clock()
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._process = 0
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)})"
+
+    @contextmanager
+    def writing(self, connection: Connection | None = None) -> Iterator[Connection]:
+        """A transaction that writes; committed at the end of the block, rolled back by an exception.
+
+        ``connection``: one of a caller, whose transaction it then is. Raises ``OutboxError``.
+        """
+        if connection is not None:
+            with told(self):
+                prepare(connection)
+                yield connection
+            return
+        with told(self), self._ready().begin() as own:
+            yield own
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads. Raises ``OutboxError``."""
+        with told(self), self._ready().connect() as connection:
+            yield connection.execution_options(reads_only=True)
+
+    def close(self) -> None:
+        """Close what is open; the database may be used again afterwards."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose(close=self._process == os.getpid())
+            self._engine = None
+
+    def _ready(self) -> Engine:
+        with self._lock:
+            if self._engine is None or self._process != os.getpid():
+                if self._engine is not None:
+                    self._engine.dispose(close=False)  # the parent's connections are the parent's to close
+                engine = _engine(self.url)
+                with engine.begin() as connection:
+                    prepare(connection)
+                self._engine, self._process = engine, os.getpid()
+            return self._engine
+
+    def _server_time(self) -> float:
+        with self.reading() as connection:
+            moment: Any = connection.execute(
+                select(func.extract("epoch", func.clock_timestamp()))
+            ).scalar_one()
+        return float(moment)
+
+
+@contextmanager
+def told(database: Database) -> Iterator[None]:
+    """The border to SQLAlchemy: its errors become ours, without the statement and its values."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        code, reason = _reason(error)
+        shown = database.url.render_as_string(hide_password=True)
+        raise OutboxError(
+            _("The outbox {place} failed: {reason}.").format(
+                place=database.url.database if database.kind == "sqlite" else shown, reason=reason
+            ),
+            code=code,
+            hint=_(_HINTS[code])
+            if code in _HINTS
+            else _("Check that the database runs and lets you in: {url}").format(url=shown),
+        ) from error
+
+
+def _reason(error: BaseException) -> tuple[str, str]:
+    found: Any = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(found, sqlite3.Error):
+        number = getattr(found, "sqlite_errorcode", None)
+        code, reason = _SQLITE.get((number or 0) & 0xFF, ("outbox-failed", ""))
+        return code, _(reason) or str(found)
+    if isinstance(found, OSError):
+        return "outbox-unreadable", system_text(found.strerror) or type(found).__name__
+    if isinstance(found, NoConnection):
+        return "outbox-locked", _("another program holds its lock")
+    state = getattr(found, "sqlstate", None) or ""
+    if state.startswith("53"):  # disk_full, out_of_memory, too_many_connections
+        return "outbox-server", (str(found).splitlines() or [""])[0]
+    if state == "25006":
+        return "outbox-readonly", _("it cannot be written")
+    code = "outbox-failed" if state else "outbox-unreachable"
+    # The first line: PostgreSQL shows the row that it refuses in the next one.
+    return code, (str(found).splitlines() or [type(found).__name__])[0].rstrip(".")
+
+
+def _parsed(url: str, home: Path) -> URL:
+    if not url:
+        return URL.create("sqlite", database=str(home / "outbox.db"))
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise _wrong_url() from error
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise _wrong_url()
+    return parsed
+
+
+def _wrong_url() -> ConfigError:
+    return ConfigError(
+        _("OAUTH_MAILER_OUTBOX_URL names no database that the outbox can be kept in."),
+        code="outbox-url",
+        hint=_("Write sqlite:////folder/outbox.db or postgresql://user@host/database."),
+    )
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        _make_private(Path(url.database or ""))
+        engine = create_engine(url, connect_args={"timeout": _WAIT}, hide_parameters=True, pool_timeout=_WAIT)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    try:
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_timeout=_WAIT)
+    except (ImportError, NoSuchModuleError) as error:
+        raise ConfigError(
+            _("Keeping the outbox in PostgreSQL needs a driver that is not installed."),
+            code="extra-missing",
+            hint=_("Run: pip install 'oauth-mailer[postgresql]'"),
+        ) from error
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+def _make_private(path: Path) -> None:
+    """Make the file so that only its owner may read it; SQLite gives its logs the same mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where we say
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",  # a commit is on disk when it returns
+        "fullfsync = ON",  # on macOS, past the cache of the drive too
+        "checkpoint_fullfsync = ON",
+        "foreign_keys = ON",
+        "secure_delete = ON",  # what is purged is gone
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # The lock is taken at once: a transaction that first reads and then has to wait would fail instead.
+    reads = connection.get_execution_options().get("reads_only")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT set_config('synchronous_commit', 'on', false) "
+            "WHERE current_setting('synchronous_commit') = 'off'"
+        )
+    connection.commit()

@@ -1,0 +1,70 @@
+"""One claimed entry, on its way out: read, sent by its account, and its end put into words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+
+from ..accounts import Account
+from ..errors import MailerError, OutboxError
+from ..mailer import Mailer
+from . import pacing, store
+from .caretaker import Settings
+from .claims import Claim
+from .database import Database
+from .letter import unpack
+from .results import Outcome
+from .states import Cause
+from .verdicts import outcome_of_error, outcome_of_receipt
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """Sends claimed entries, by mailers that it keeps. ``accounts``: gives the accounts as they are now."""
+
+    def __init__(
+        self, database: Database, settings: Settings, accounts: Callable[[], Mapping[str, Account]]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._accounts = accounts
+        self._lock = threading.Lock()
+        self._mailers: dict[tuple[str, tuple[str, ...] | None], tuple[Account | None, Mailer]] = {}
+
+    def send(self, claim: Claim, begins: Callable[[int, int], None]) -> Outcome:
+        """Send what was claimed, once. ``begins`` is called before anything leaves, and may forbid it."""
+        entry = claim.entry
+        try:
+            with self._database.reading() as connection:
+                document, parts, only = store.letter(connection, entry.id)
+            message = unpack(document, parts)
+        except OutboxError as error:
+            damaged = error.code == "outbox-damaged"
+            return Outcome(
+                cause=Cause.REJECTED if damaged else Cause.LATER,
+                code=error.code,
+                text=error.message,
+                pause=0.0 if damaged else pacing.entry_pause(claim.attempt, None),
+            )
+        try:
+            mailer = self._mailer(entry.account, entry.fallback)
+            return outcome_of_receipt(mailer.send(message, progress=begins, only=only))
+        except OutboxError as error:  # of our own: the lease was over before anything left
+            return Outcome(cause=Cause.LATER, code=error.code, text=error.message)
+        except MailerError as error:
+            return outcome_of_error(error, entry.account, claim.attempt, self._settings.home)
+
+    def close(self) -> None:
+        """Close the connections to providers."""
+        for _account, mailer in self._mailers.values():
+            mailer.close()
+
+    def _mailer(self, account: str, fallback: tuple[str, ...] | None) -> Mailer:
+        """Kept for as long as the account stays as it is: a login may have changed it."""
+        known = self._accounts().get(account)
+        key = (account, fallback)
+        with self._lock:
+            if key not in self._mailers or self._mailers[key][0] != known:
+                self._mailers[key] = (known, self._settings.open_mailer(account, fallback))
+            return self._mailers[key][1]

@@ -1,0 +1,298 @@
+"""The outbox as its callers see it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ..accounts import Accounts
+from ..address import Address
+from ..errors import ConfigError, MessageError
+from ..i18n import _
+from ..mailer import Mailer, open_mailer
+from ..message import Message, Priority, RawMessage
+from ..mime import render
+from ..stores import Secret, TokenStore
+from ..transports import TIMEOUT
+from . import store as _store
+from .caretaker import Settings
+from .database import Database
+from .entry import Entry, Event, Record, Stats
+from .letter import pack, subject_of, unpack
+from .states import Cause, State
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+__all__ = ["Outbox"]
+
+LEASE = 60.0
+KEEP = timedelta(days=30)
+
+
+class Outbox:
+    """Messages in a database, and what becomes of them. Safe with many threads, processes and machines.
+
+    ``url``: ``sqlite:////folder/outbox.db`` or ``postgresql://user@host/database``; by default
+    ``OAUTH_MAILER_OUTBOX_URL``, else the file ``outbox.db`` in the folder of the configuration; ``home``:
+    that folder; ``store``: a token store in place of those configured; ``on_unknown``: what is done with a
+    message that may have been sent: ``hold`` keeps it for a person, ``resend`` sends it again and so may
+    deliver it twice; by default what the configuration says in ``[outbox]``, else ``hold``; ``timeout``:
+    seconds for one step on the network; ``lease``: seconds after which a worker without a sign of life is
+    given up; ``keep``: for how long what was sent or cancelled is kept; ``ask_passphrase``: see
+    ``open_mailer``.
+
+    Raises ``ConfigError`` for a wrong value. Connects to nothing until it is used.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        home: Path | str | None = None,
+        store: TokenStore | None = None,
+        on_unknown: str | None = None,
+        timeout: float = TIMEOUT,
+        lease: float = LEASE,
+        keep: timedelta = KEEP,
+        ask_passphrase: Callable[[str], Secret] | None = None,
+    ) -> None:
+        accounts = Accounts(home)
+        policy = on_unknown if on_unknown is not None else accounts.outbox_settings.get("on_unknown", "hold")
+        if policy not in ("hold", "resend"):
+            raise ConfigError(
+                _("{value!r} is no policy for messages that may have been sent.").format(value=policy),
+                code="outbox-policy",
+                hint=_("Set on_unknown to hold or resend."),
+            )
+        self.home = accounts.home
+        self._store = store
+        self._timeout = timeout
+        self._ask_passphrase = ask_passphrase
+        self._resend = policy == "resend"
+        self._lock = threading.Lock()
+        self._lease = lease
+        self._keep = keep
+        self._worker: tuple[int, Worker] | None = None
+        self._database = Database(
+            os.environ.get("OAUTH_MAILER_OUTBOX_URL", "") if url is None else url, self.home
+        )
+
+    def add(
+        self,
+        message: Message | RawMessage,
+        *,
+        account: str = "",
+        fallback: Sequence[str] | None = None,
+        key: str | None = None,
+        not_before: datetime | None = None,
+        expires: datetime | timedelta | None = None,
+        priority: Priority | None = None,
+        connection: Connection | None = None,
+    ) -> Entry:
+        """Add a message; returns once it is on disk with all that is attached, as it is now.
+
+        ``account``: who sends it, by default the default account; ``fallback``: the addresses to try next, by
+        default those of the account when it is sent; ``key``: an idempotency key: the same key with the same
+        content gives the entry that is there; ``not_before``: when it may be sent, with a time zone;
+        ``expires``: when it is no longer worth sending, or for how long; ``priority``: what is sent first, by
+        default that of the message; ``connection``: a connection of SQLAlchemy to the same database, with the
+        caller's own transaction open: then the message is there if, and only if, that is committed.
+
+        Raises ``MessageError`` where the message cannot be sent as it is, ``ConfigError`` where no account is
+        named and there is no default one, ``OutboxError`` where the key stands for another content or the
+        message could not be kept. Then nothing is.
+        """
+        account, recipients = self._checked(message, account)
+        now = self._database.clock.now()
+        start = _seconds(not_before)
+        new = _store.New(
+            letter=pack(message),
+            account=account,
+            fallback=fallback,
+            key=key,
+            message_id=message.id,
+            subject=subject_of(message),
+            recipients=recipients,
+            priority=priority or (message.priority if isinstance(message, Message) else "normal"),
+            not_before=start,
+            expires=max(now, start or 0.0) + expires.total_seconds()
+            if isinstance(expires, timedelta)
+            else _seconds(expires),
+        )
+        with self._database.writing(connection) as own:
+            entry, _added = _store.add(own, new, now)
+        return entry
+
+    def begin(self) -> AbstractContextManager[Connection]:
+        """A transaction of the outbox's own: what is added by this ``connection`` is kept together or not."""
+        return self._database.writing()
+
+    def get(self, number: int) -> Entry:
+        """The entry of this number. Raises ``OutboxError`` where there is none."""
+        with self._database.reading() as connection:
+            return _store.entry(connection, number)
+
+    def find(
+        self, *, states: Collection[State | str] = (), account: str = "", after: int = 0
+    ) -> Iterator[Entry]:
+        """Entries in the order in which they were added, read a few at a time.
+
+        ``states``: those in one of these; ``account``: those of this one; ``after``: those with a higher
+        number.
+        """
+        with self._database.reading() as connection:
+            yield from _store.find(
+                connection, states=[State(one) for one in states], account=account, after=after
+            )
+
+    def history(self, number: int) -> tuple[Record, ...]:
+        """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
+        with self._database.reading() as connection:
+            _store.entry(connection, number)
+            return _store.history(connection, number)
+
+    def message(self, number: int) -> Message | RawMessage:
+        """The message of this entry, as it was when it was added."""
+        with self._database.reading() as connection:
+            _store.entry(connection, number)
+            document, parts, _only = _store.letter(connection, number)
+        return unpack(document, parts)
+
+    def retry(self, number: int) -> Entry:
+        """Let it be sent now, or again: what is unknown may then arrive twice.
+
+        Of what was sent to some recipients and refused for others, only the others get it. Raises
+        ``OutboxError`` where it is being sent, or was sent to all.
+        """
+        return self._change(number, Cause.RETRY, "retried")
+
+    def cancel(self, number: int) -> Entry:
+        """Let it not be sent any more. Raises ``OutboxError`` where it is being sent, or was."""
+        return self._change(number, Cause.CANCEL, "cancelled")
+
+    def purge(
+        self, *, older_than: timedelta = KEEP, states: Collection[State | str] = (State.SENT, State.CANCELLED)
+    ) -> int:
+        """Delete for good what has been in one of these states for so long; how many entries that were.
+
+        Their keys are free again. Only what is settled can be purged: ``ValueError`` else.
+        """
+        before = self._database.clock.now() - older_than.total_seconds()
+        chosen = {State(one) for one in states}
+        count = 0
+        while True:
+            with self._database.writing() as connection:
+                gone = _store.purge(connection, chosen, before)
+            count += gone
+            if not gone:
+                return count
+
+    def stats(self) -> Stats:
+        """How many entries are in each state, what is due, and which accounts wait for a person."""
+        with self._database.reading() as connection:
+            return _store.stats(connection, self._database.clock.now())
+
+    def run(
+        self,
+        *,
+        once: bool = False,
+        workers: int = 1,
+        on_event: Callable[[Event], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Send what is due, for ever; or, with ``once``, until nothing is due any more.
+
+        ``workers``: how many messages are sent at a time; ``on_event``: called after each result is on disk,
+        from the thread that sent; ``stop``: ends the run in good order when it is set.
+
+        A ``KeyboardInterrupt`` lets what is being sent end, and is raised then. Raises ``OutboxError`` where
+        the database fails and ``once`` is set; without, it is waited for.
+        """
+        worker = Worker(self._database, self._settings(), on_event=on_event, stopping=stop)
+        try:
+            worker.run(once=once, threads=workers)
+        finally:
+            worker.close()
+
+    def deliver(self, number: int) -> Entry:
+        """Send this entry now, if it is due; the entry as it is then. For an engine of one's own.
+
+        An entry that is not due, that waits for its account, or that somebody else sends, stays as it is; so
+        whoever delivers a job twice sends once. Raises ``OutboxError``.
+        """
+        return self._own_worker().deliver_one(number) or self.get(number)
+
+    def close(self) -> None:
+        """Close what is open. The outbox may be used again afterwards."""
+        if self._worker is not None and self._worker[0] == os.getpid():
+            self._worker[1].close()
+        self._worker = None
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _change(self, number: int, cause: Cause, code: str) -> Entry:
+        with self._database.writing() as connection:
+            return _store.change(connection, number, cause, self._database.clock.now(), code=code)
+
+    def _own_worker(self) -> Worker:
+        """The worker of this process: a forked child must not pass for its parent."""
+        with self._lock:
+            if self._worker is None or self._worker[0] != os.getpid():
+                self._worker = (os.getpid(), Worker(self._database, self._settings()))
+            return self._worker[1]
+
+    def _checked(self, message: Message | RawMessage, account: str) -> tuple[str, list[str]]:
+        """The account's address and whom the message goes to. What is known to fail is refused now."""
+        accounts = Accounts(self.home)
+        if not account or account in accounts:
+            account = accounts.get(account).address
+            envelope = self._mailer(account, ()).check(message)
+        else:  # of another machine, which will send it
+            envelope, _content = render(message, Address(account))
+        return account, [one.email for one in envelope.recipients]
+
+    def _settings(self) -> Settings:
+        return Settings(
+            home=self.home,
+            open_mailer=self._mailer,
+            lease=self._lease,
+            resend=self._resend,
+            keep=self._keep.total_seconds(),
+        )
+
+    def _mailer(self, account: str, fallback: tuple[str, ...] | None) -> Mailer:
+        return open_mailer(
+            account,
+            fallback=fallback,
+            home=self.home,
+            store=self._store,
+            timeout=self._timeout,
+            ask_passphrase=self._ask_passphrase,
+        )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise MessageError(
+            _("The time {moment} has no time zone.").format(moment=moment),
+            code="time-zone",
+            hint=_("Give it one: datetime.now(UTC) + timedelta(hours=1), or moment.astimezone()."),
+        )
+    return moment.timestamp()

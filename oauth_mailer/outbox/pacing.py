@@ -1,0 +1,182 @@
+"""When an account may send next: limits by time span, failures in a row, and what waits for a person.
+
+All of it stands in the database, so that it holds across all workers. Who relies on an account's row holds
+its lock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from .schema import LANES, LIMITS, USAGE
+
+__all__ = [
+    "conflict_free",
+    "counted_for",
+    "entry_pause",
+    "failed",
+    "forget_uses",
+    "give_back",
+    "got_through",
+    "hold_up",
+    "lane",
+    "note_use",
+    "open_lane",
+    "pause",
+    "ready_at",
+    "resume",
+    "set_limits",
+]
+
+_LONGEST = 3600.0
+"""Seconds between two tries of a message, or two looks at a paused account, at most."""
+
+_LANE_LONGEST = 300.0
+
+
+def entry_pause(attempts: int, retry_after: float | None) -> float:
+    """Seconds until a message that was begun so often is tried again: full jitter over a doubling time."""
+    spread = random.uniform(0, min(_LONGEST, 5.0 * 2.0 ** min(attempts, 20)))  # noqa: S311 - no secret
+    return (retry_after or 0.0) + (spread if retry_after is None else min(spread, 0.1 * retry_after + 1.0))
+
+
+def conflict_free(connection: Connection, table: Any) -> Any:
+    """An insert that does nothing where the row is there, which both databases can do and SQL cannot."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def open_lane(connection: Connection, account: str) -> None:
+    """Make the row of this account, if there is none."""
+    if connection.execute(select(LANES.c.account).where(LANES.c.account == account)).first() is None:
+        connection.execute(conflict_free(connection, LANES).values(account=account))
+
+
+def set_limits(connection: Connection, account: str, limits: Mapping[int, int]) -> None:
+    """So many messages at most, by seconds of the span that this counts for."""
+    found = select(LIMITS.c.seconds, LIMITS.c.messages).where(LIMITS.c.account == account)
+    known = {row.seconds: row.messages for row in connection.execute(found)}
+    if known == dict(limits):
+        return
+    connection.execute(delete(LIMITS).where(LIMITS.c.account == account))
+    for seconds, messages in limits.items():
+        row = {"account": account, "seconds": seconds, "messages": messages}
+        connection.execute(conflict_free(connection, LIMITS).values(row))
+
+
+def lane(connection: Connection, account: str) -> Any:
+    """The row of this account, locked until the transaction ends."""
+    return connection.execute(select(LANES).where(LANES.c.account == account).with_for_update()).one_or_none()
+
+
+def ready_at(connection: Connection, row: Any, now: float) -> float:
+    """When the account of this row may send next; in the past if it may now."""
+    ready = float(row.ready)
+    limits = connection.execute(select(LIMITS).where(LIMITS.c.account == row.account)).all()
+    for limit in limits:
+        # The oldest of the last so many tries: when it leaves the span, there is room for one more.
+        oldest = connection.execute(
+            select(USAGE.c.at)
+            .where(USAGE.c.account == row.account)
+            .order_by(USAGE.c.at.desc())
+            .offset(limit.messages - 1)
+            .limit(1)
+        ).scalar_one_or_none()
+        if limit.messages <= 0:
+            ready = max(ready, now + _LONGEST)
+        elif oldest is not None:
+            # What stands in the future was written before the clock was set back: counted as of now.
+            ready = max(ready, min(oldest, now) + limit.seconds)
+    return ready
+
+
+def note_use(connection: Connection, account: str, entry: int, attempt: int, now: float) -> None:
+    """A try begins."""
+    connection.execute(USAGE.insert().values(account=account, entry=entry, attempt=attempt, at=now))
+
+
+def give_back(connection: Connection, entry: int, attempt: int) -> None:
+    """It is certain that this try did not send anything."""
+    connection.execute(delete(USAGE).where(USAGE.c.entry == entry, USAGE.c.attempt == attempt))
+
+
+def counted_for(connection: Connection, account: str, entry: int, attempt: int) -> None:
+    """It went out by this account, a fallback of the one it began with."""
+    connection.execute(
+        update(USAGE).where(USAGE.c.entry == entry, USAGE.c.attempt == attempt).values(account=account)
+    )
+
+
+def forget_uses(connection: Connection, now: float) -> None:
+    """Delete what no longer counts towards any limit."""
+    longest = connection.execute(select(func.max(LIMITS.c.seconds))).scalar_one_or_none() or 0
+    connection.execute(delete(USAGE).where(USAGE.c.at < now - longest))
+
+
+def hold_up(connection: Connection, account: str, until: float) -> None:
+    """Let nobody begin by this account before then."""
+    connection.execute(update(LANES).where(LANES.c.account == account).values(ready=until))
+
+
+def failed(connection: Connection, account: str, now: float, retry_after: float | None) -> None:
+    """A try did not get through: the next one waits, longer for each failure in a row.
+
+    ``retry_after``: seconds, where the provider says that the account, not the message, has to wait.
+    """
+    row = lane(connection, account)
+    failures = row.failures + 1
+    spread = random.uniform(0, min(_LANE_LONGEST, 0.5 * 2.0 ** min(failures, 20)))  # noqa: S311 - no secret
+    connection.execute(
+        update(LANES)
+        .where(LANES.c.account == account)
+        .values(failures=failures, ready=now + max(spread, retry_after or 0.0))
+    )
+
+
+def pause(
+    connection: Connection,
+    account: str,
+    *,
+    why: str,
+    hint: str,
+    mark: str,
+    now: float,
+    retry_after: float | None,
+) -> None:
+    """Wait for a person. It is looked again each hour, in case they acted where nobody could see it."""
+    connection.execute(
+        update(LANES)
+        .where(LANES.c.account == account)
+        .values(paused=why, hint=hint, mark=mark, ready=now + max(_LONGEST, retry_after or 0.0))
+    )
+
+
+def got_through(connection: Connection, account: str) -> None:
+    """The account works."""
+    connection.execute(
+        update(LANES)
+        .where(LANES.c.account == account, (LANES.c.failures > 0) | (LANES.c.paused != ""))
+        .values(failures=0, paused="", hint="", mark="", ready=0.0)
+    )
+
+
+def resume(connection: Connection, account: str) -> None:
+    """A person acted: try one message at once."""
+    connection.execute(
+        update(LANES).where(LANES.c.account == account, LANES.c.paused != "").values(ready=0.0)
+    )
+
+
+def turn_back(connection: Connection, now: float, back: float) -> None:
+    """The clock was set back by so many seconds."""
+    connection.execute(update(LANES).where(LANES.c.ready > now).values(ready=LANES.c.ready - back))
+    connection.execute(update(USAGE).where(USAGE.c.at > now).values(at=USAGE.c.at - back))

@@ -1,0 +1,196 @@
+"""What became of a claim, written down: the entry, its history, its account's row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+
+from ..errors import Attempt
+from ..i18n import _
+from ..routes import Receipt
+from . import pacing
+from .claims import Claim, Suspect
+from .entry import Entry
+from .schema import ENTRIES, HISTORY
+from .states import Cause, State, moved
+from .store import entry, note
+
+__all__ = ["Outcome", "lapse", "settle"]
+
+_RESENDS = 3
+"""How often what may have been sent is sent again where the user's policy is to do so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a claim.
+
+    ``cause``: one of SENT, LATER, REJECTED, UNKNOWN; ``attempts``: what each route answered; ``pause``: how
+    long the entry waits, in seconds; ``lane``: what that says of the account: it works (True), it did not get
+    through (False), or nothing (None); ``lane_pause``: seconds that the account waits in any case;
+    ``paused``: why the account waits for a person, with what they may do (``hint``) and what changes then
+    (``mark``).
+    """
+
+    cause: Cause
+    attempts: Sequence[Attempt] = ()
+    receipt: Receipt | None = None
+    code: str = ""
+    text: str = ""
+    pause: float = 0.0
+    lane: bool | None = None
+    lane_pause: float | None = None
+    paused: str = ""
+    hint: str = ""
+    mark: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def settle(
+    connection: Connection,
+    claimed: Claim,
+    outcome: Outcome,
+    worker: str,
+    now: float,
+    *,
+    resends: bool = False,
+) -> Entry:
+    """Write down what became of a claim, also of one that was given up meanwhile; the entry as it is then.
+
+    ``resends``: the user's policy for what may have been sent. Doing it twice changes nothing: the answer to
+    the first commit may have been lost.
+    """
+    number, attempt = claimed.entry.id, claimed.attempt
+    row = connection.execute(
+        select(ENTRIES.c.state, ENTRIES.c.attempts, ENTRIES.c.settled, ENTRIES.c.due, ENTRIES.c.recipients)
+        .where(ENTRIES.c.id == number)
+        .with_for_update()
+    ).one_or_none()
+    if row is None or row.settled >= attempt:
+        return claimed.entry if row is None else entry(connection, number)
+    current = row.attempts == attempt
+    state = moved(State(row.state), outcome.cause, number) if current else State(row.state)
+    _note_attempts(connection, number, outcome, now, worker=worker, state=state)
+    _count(connection, number, attempt, claimed.entry.account, outcome)
+    _note_lane(connection, claimed.entry.account, outcome, now)
+    if current:
+        connection.execute(
+            update(ENTRIES).where(ENTRIES.c.id == number).values(_settled(row, state, attempt, outcome, now))
+        )
+        if resends and state is State.UNKNOWN:
+            resend(connection, number, now, now + outcome.pause, worker)
+    return entry(connection, number)
+
+
+def _settled(row: Any, state: State, attempt: int, outcome: Outcome, now: float) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "state": state,
+        "settled": attempt,
+        "changed": now,
+        "worker": "",
+        "code": outcome.code,
+        "text": outcome.text.replace("\0", ""),
+    }
+    if state is State.QUEUED and row.state == State.SENDING:
+        values["due"] = now + outcome.pause
+    if outcome.refused:
+        values["refused"] = json.dumps(dict(outcome.refused), ensure_ascii=False)
+    if outcome.receipt is not None:
+        values |= {
+            "sent_as": outcome.receipt.account,
+            "transport": outcome.receipt.transport,
+            "remote_id": outcome.receipt.remote_id,
+        }
+    return values
+
+
+def _note_attempts(
+    connection: Connection, number: int, outcome: Outcome, now: float, *, worker: str, state: State
+) -> None:
+    """A line for each route that was tried; the last one says where the entry is now."""
+    for attempt in outcome.attempts or (None,):
+        last = attempt is None or attempt is outcome.attempts[-1]
+        note(
+            connection,
+            number,
+            now,
+            state if last else State.SENDING,
+            worker=worker,
+            account=attempt.account if attempt else "",
+            transport=attempt.transport if attempt else "",
+            verdict=attempt.verdict if attempt else "",
+            code=attempt.code if attempt else outcome.code,
+            text=attempt.text if attempt else outcome.text,
+        )
+
+
+def _count(connection: Connection, number: int, attempt: int, account: str, outcome: Outcome) -> None:
+    if outcome.cause in (Cause.LATER, Cause.REJECTED):
+        pacing.give_back(connection, number, attempt)
+    elif outcome.receipt is not None and outcome.receipt.account != account:
+        pacing.counted_for(connection, outcome.receipt.account, number, attempt)
+
+
+def _note_lane(connection: Connection, account: str, outcome: Outcome, now: float) -> None:
+    if outcome.paused:
+        pacing.pause(
+            connection,
+            account,
+            why=outcome.paused,
+            hint=outcome.hint,
+            mark=outcome.mark,
+            now=now,
+            retry_after=outcome.lane_pause,
+        )
+    elif outcome.lane is True:
+        pacing.got_through(connection, account)
+    elif outcome.lane is False:
+        pacing.failed(connection, account, now, outcome.lane_pause)
+
+
+def lapse(connection: Connection, suspect: Suspect, now: float, *, by: str, resends: bool) -> Entry | None:
+    """Give this claim up, if it is still the same: what it sent is unknown. ``resends``: as above."""
+    row = connection.execute(
+        select(ENTRIES.c.id)
+        .where(
+            ENTRIES.c.id == suspect.id,
+            ENTRIES.c.state == "sending",
+            ENTRIES.c.attempts == suspect.attempt,
+            ENTRIES.c.worker == suspect.worker,
+            ENTRIES.c.beat == suspect.beat,
+        )
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    said = _(
+        "The worker {worker} ended or stalled while it was sending: the message may have been sent."
+    ).format(worker=suspect.worker)
+    state = moved(State.SENDING, Cause.UNKNOWN, suspect.id)
+    connection.execute(
+        update(ENTRIES)
+        .where(ENTRIES.c.id == suspect.id)
+        .values(state=state, code="worker-lost", text=said, changed=now, worker="")
+    )
+    note(connection, suspect.id, now, state, worker=by, verdict="unknown", code="worker-lost", text=said)
+    if resends:
+        resend(connection, suspect.id, now, now, by)
+    return entry(connection, suspect.id)
+
+
+def resend(connection: Connection, number: int, now: float, due: float, by: str) -> None:
+    """Queue what may have been sent, because the user said so; not for ever: each time may deliver it."""
+    before = select(func.count()).where(HISTORY.c.entry == number, HISTORY.c.code == "resend-policy")
+    if connection.execute(before).scalar_one() >= _RESENDS:
+        return
+    state = moved(State.UNKNOWN, Cause.RETRY, number)
+    connection.execute(
+        update(ENTRIES)
+        .where(ENTRIES.c.id == number)
+        .values(state=state, due=due, not_before=None, changed=now)
+    )
+    note(connection, number, now, state, worker=by, code="resend-policy")

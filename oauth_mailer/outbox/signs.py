@@ -1,0 +1,107 @@
+"""Signs of life of the workers.
+
+A worker holds the lock of a file of its own for as long as it lives; the system lets go of it when the
+process ends, in whichever way. So on the same machine a death is seen at once, whatever the clocks say. A
+worker elsewhere, or one that stalls, is watched: it renews a number in the database, and one that does not do
+so for as long as a lease lasts is given up.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import re
+import secrets
+import time
+from collections.abc import Hashable
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+__all__ = ["Watch", "WorkerLock", "forget_dead", "is_dead"]
+
+_log = logging.getLogger(__name__)
+
+
+class WorkerLock:
+    """The lock of one worker, held until it is closed or its process ends.
+
+    ``home``: the folder of the outbox. A folder that cannot be written costs only that others need a lease's
+    time to see that this worker died.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.name = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._lock: FileLock | None = None
+        try:
+            _folder(home).mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(_path(home, self.name), timeout=0, mode=0o600, thread_local=False)
+            lock.acquire()
+            self._lock = lock
+        except OSError as error:
+            _log.debug("no lock for worker %s (%s)", self.name, type(error).__name__)
+
+    def close(self) -> None:
+        """Let go, in good order."""
+        if self._lock is not None:
+            path = Path(self._lock.lock_file)
+            self._lock.release()
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            self._lock = None
+
+
+def is_dead(worker: str, home: Path) -> bool:
+    """Whether the worker of this name is certainly no more. False: it lives, or nobody here can tell."""
+    path = _path(home, worker)
+    if not worker.startswith(f"{_machine()}-") or not path.exists():
+        return False
+    lock = FileLock(path, timeout=0, mode=0o600)
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return False
+    lock.release()
+    return True
+
+
+def forget_dead(home: Path) -> None:
+    """Delete the files of workers that are no more."""
+    for path in _folder(home).glob(f"{_machine()}-*.lock"):
+        if is_dead(path.name.removesuffix(".lock"), home):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+class Watch:
+    """Finds what did not change for a time, by a clock that never jumps."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Hashable, tuple[object, float]] = {}
+
+    def stands_still(self, what: Hashable, value: object, span: float) -> bool:
+        """Whether this value of it was the same each time that it was shown, for so many seconds."""
+        now = time.monotonic()
+        known = self._seen.get(what)
+        if known is None or known[0] != value:
+            self._seen[what] = (value, now)
+            return False
+        return now - known[1] >= span
+
+    def keep(self, these: set[Hashable]) -> None:
+        """Forget all others."""
+        self._seen = {what: seen for what, seen in self._seen.items() if what in these}
+
+
+def _machine() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:60] or "machine"
+
+
+def _folder(home: Path) -> Path:
+    return home / "workers"
+
+
+def _path(home: Path, worker: str) -> Path:
+    return _folder(home) / f"{worker}.lock"

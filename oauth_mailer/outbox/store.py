@@ -1,0 +1,293 @@
+"""Entries of the outbox: adding, looking, and what a person does with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from ..errors import OutboxError
+from ..i18n import _
+from ..message import Priority
+from .entry import Entry, Record, Stats
+from .letter import Letter
+from .pacing import conflict_free, open_lane
+from .schema import ENTRIES, HISTORY, LANES, PARTS, USES
+from .states import Cause, State, moved
+
+__all__ = ["New", "add", "change", "entry", "find", "history", "letter", "note", "purge", "stats"]
+
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+
+_CHUNK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New:
+    """A message to be added. Times in seconds since 1970."""
+
+    letter: Letter
+    account: str
+    fallback: Sequence[str] | None
+    key: str | None
+    message_id: str
+    subject: str
+    recipients: Sequence[str]
+    priority: Priority
+    not_before: float | None
+    expires: float | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that makes it another message than one with the same key."""
+        return f"{self.account.lower()} {self.letter.fingerprint}"
+
+
+def add(connection: Connection, new: New, now: float) -> tuple[Entry, bool]:
+    """Add it; the entry, and whether it is a new one: the same key and content give the one that is there.
+
+    Raises ``OutboxError`` where the key stands for another content.
+    """
+    values = {
+        "key": new.key,
+        "fingerprint": new.fingerprint,
+        "account": new.account,
+        "fallback": None if new.fallback is None else _json(list(new.fallback)),
+        "state": State.QUEUED,
+        "priority": PRIORITIES.index(new.priority),
+        "message_id": new.message_id,
+        "subject": new.subject.replace("\0", ""),
+        "recipients": _json(list(new.recipients)),
+        "size": new.letter.size,
+        "document": new.letter.document,
+        "created": now,
+        "due": max(now, new.not_before or 0.0),
+        "not_before": new.not_before,
+        "expires": new.expires,
+        "changed": now,
+    }
+    adding = conflict_free(connection, ENTRIES).values(values).returning(ENTRIES.c.id)
+    number = connection.execute(adding).scalar_one_or_none()
+    if number is None:
+        return _same(connection, new), False
+    for digest, content in new.letter.parts.items():
+        connection.execute(conflict_free(connection, PARTS).values(digest=digest, content=content))
+        connection.execute(insert(USES).values(entry=number, digest=digest))
+    open_lane(connection, new.account)
+    note(connection, number, now, State.QUEUED)
+    return entry(connection, number), True
+
+
+def _same(connection: Connection, new: New) -> Entry:
+    row = connection.execute(select(ENTRIES).where(ENTRIES.c.key == new.key)).one()
+    if row.fingerprint != new.fingerprint:
+        raise OutboxError(
+            _("The key {key!r} stands for another message already: number {id}.").format(
+                key=new.key, id=row.id
+            ),
+            code="outbox-key-conflict",
+            hint=_("Give another key. To see the other: oauth-mailer outbox show {id}").format(id=row.id),
+        )
+    return _entry(row)
+
+
+def entry(connection: Connection, number: int) -> Entry:
+    """The entry of this number. Raises ``OutboxError`` where there is none."""
+    return _entry(_row(connection, number))
+
+
+def find(
+    connection: Connection, *, states: Collection[State] = (), account: str = "", after: int = 0
+) -> Iterator[Entry]:
+    """Entries in the order of their numbers, those above ``after``; read a few at a time."""
+    while True:
+        query = select(*_SHOWN).where(ENTRIES.c.id > after).order_by(ENTRIES.c.id).limit(_CHUNK)
+        if states:
+            query = query.where(ENTRIES.c.state.in_([state.value for state in states]))
+        if account:
+            query = query.where(func.lower(ENTRIES.c.account) == account.lower())
+        rows = connection.execute(query).all()
+        yield from map(_entry, rows)
+        if len(rows) < _CHUNK:
+            return
+        after = rows[-1].id
+
+
+def history(connection: Connection, number: int) -> tuple[Record, ...]:
+    """All that happened to this entry, in order."""
+    rows = connection.execute(select(HISTORY).where(HISTORY.c.entry == number).order_by(HISTORY.c.id))
+    return tuple(
+        Record(
+            at=_moment(row.at),
+            state=State(row.state),
+            worker=row.worker,
+            account=row.account,
+            transport=row.transport,
+            verdict=row.verdict,
+            code=row.code,
+            text=row.text,
+        )
+        for row in rows
+    )
+
+
+def letter(connection: Connection, number: int) -> tuple[bytes, dict[str, bytes], tuple[str, ...] | None]:
+    """The document and the parts of this entry's message, and the recipients who are left, if not all are."""
+    found = connection.execute(select(ENTRIES.c.document, ENTRIES.c.only).where(ENTRIES.c.id == number)).one()
+    parts = connection.execute(
+        select(PARTS.c.digest, PARTS.c.content)
+        .join(USES, USES.c.digest == PARTS.c.digest)
+        .where(USES.c.entry == number)
+    )
+    only = None if found.only is None else tuple(json.loads(found.only))
+    return bytes(found.document), {row.digest: bytes(row.content) for row in parts}, only
+
+
+def change(
+    connection: Connection, number: int, cause: Cause, now: float, *, who: str = "", code: str = ""
+) -> Entry:
+    """Move this entry as a person, or a policy of theirs, wants it.
+
+    Raises ``OutboxError`` where there is no such entry or no such way from where it is.
+    """
+    row = _row(connection, number, lock=True)
+    state = moved(State(row.state), cause, number)
+    values: dict[str, Any] = {"state": state, "changed": now, "code": code, "text": "", "worker": ""}
+    if cause is Cause.RETRY:
+        values |= {"due": now, "not_before": None}
+        if row.state == State.SENT:
+            refused = list(json.loads(row.refused))
+            if not refused:
+                raise OutboxError(
+                    _("Message {id} was sent to everybody already.").format(id=number),
+                    code="outbox-sent",
+                    hint=_("To send it once more, add it as a new message."),
+                )
+            values |= {"only": _json(refused), "refused": "{}"}
+        if row.expires is not None and row.expires <= now:
+            values["expires"] = None
+    connection.execute(update(ENTRIES).where(ENTRIES.c.id == number).values(values))
+    note(connection, number, now, state, worker=who, code=code)
+    return entry(connection, number)
+
+
+def note(
+    connection: Connection,
+    number: int,
+    now: float,
+    state: State,
+    *,
+    worker: str = "",
+    account: str = "",
+    transport: str = "",
+    verdict: str = "",
+    code: str = "",
+    text: str = "",
+) -> None:
+    """Write a line into the history."""
+    connection.execute(
+        insert(HISTORY).values(
+            entry=number,
+            at=now,
+            state=state,
+            worker=worker,
+            account=account,
+            transport=transport,
+            verdict=verdict,
+            code=code,
+            text=text.replace("\0", ""),
+        )
+    )
+
+
+def purge(connection: Connection, states: Collection[State], before: float, limit: int = 500) -> int:
+    """Delete at most so many entries in one of these states since before then; how many they were."""
+    if not states or not set(states) <= {State.SENT, State.REJECTED, State.UNKNOWN, State.CANCELLED}:
+        raise ValueError("only what is settled can be purged")
+    old = (
+        select(ENTRIES.c.id)
+        .where(ENTRIES.c.state.in_([state.value for state in states]), ENTRIES.c.changed < before)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    numbers = [row.id for row in connection.execute(old)]
+    if numbers:
+        used = select(USES.c.digest).where(USES.c.entry.in_(numbers)).distinct()
+        digests = list(connection.execute(used).scalars())
+        connection.execute(delete(ENTRIES).where(ENTRIES.c.id.in_(numbers)))
+        still_used = select(USES.c.entry).where(USES.c.digest == PARTS.c.digest).exists()
+        connection.execute(delete(PARTS).where(PARTS.c.digest.in_(digests), ~still_used))
+    return len(numbers)
+
+
+def stats(connection: Connection, now: float) -> Stats:
+    """The outbox at a glance."""
+    counted = select(ENTRIES.c.state, func.count()).group_by(ENTRIES.c.state)
+    counts = {State(state): count for state, count in connection.execute(counted)}
+    queued = ENTRIES.c.state == "queued"
+    due = select(func.count(), func.min(ENTRIES.c.due)).where(queued, ENTRIES.c.due <= now)
+    ready, oldest = connection.execute(due).one()
+    following = select(func.min(ENTRIES.c.due)).where(queued, ENTRIES.c.due > now)
+    next_due = connection.execute(following).scalar_one_or_none()
+    held = connection.execute(select(LANES.c.account, LANES.c.paused).where(LANES.c.paused != ""))
+    return Stats(
+        counts={state: counts.get(state, 0) for state in State},
+        due=ready,
+        oldest=None if oldest is None else _moment(oldest),
+        next_due=None if next_due is None else _moment(next_due),
+        paused={row.account: row.paused for row in held},
+    )
+
+
+_SHOWN = [column for column in ENTRIES.c if column.name != "document"]
+
+
+def _row(connection: Connection, number: int, *, lock: bool = False) -> Any:
+    query = select(*_SHOWN).where(ENTRIES.c.id == number)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise OutboxError(
+            _("There is no message {id} in the outbox.").format(id=number),
+            code="outbox-no-entry",
+            hint=_("Run: oauth-mailer outbox list"),
+        )
+    return row
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        id=row.id,
+        state=State(row.state),
+        account=row.account,
+        message_id=row.message_id,
+        subject=row.subject,
+        recipients=tuple(json.loads(row.only or row.recipients)),
+        size=row.size,
+        created=_moment(row.created),
+        due=_moment(row.due),
+        key=row.key,
+        fallback=None if row.fallback is None else tuple(json.loads(row.fallback)),
+        priority=PRIORITIES[row.priority],
+        expires=None if row.expires is None else _moment(row.expires),
+        attempts=row.attempts,
+        worker=row.worker,
+        changed=_moment(row.changed),
+        sent_as=row.sent_as,
+        transport=row.transport,
+        remote_id=row.remote_id,
+        code=row.code,
+        text=row.text,
+        refused=json.loads(row.refused),
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
