@@ -16,7 +16,7 @@ from sqlalchemy import select
 from ..accounts import Account, Accounts
 from ..errors import ConfigError
 from ..mailer import Mailer
-from . import claims, pacing, results, store
+from . import claims, pacing, results, rows, store
 from .claims import Claim
 from .database import Database
 from .entry import Event
@@ -142,7 +142,7 @@ class Caretaker:
         if (number, attempt) not in self._doubtful:
             return
         with self._database.writing() as connection:
-            claim = Claim(store.entry(connection, number), attempt)
+            claim = Claim(rows.entry(connection, number), attempt)
             outcome = Outcome(cause=Cause.LATER, code="claim-lost")
             results.settle(connection, claim, outcome, self._worker, self._database.clock.now())
         self._doubtful.discard((number, attempt))

@@ -6,18 +6,19 @@ result counts for the entry only while no later attempt has begun.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from ..i18n import _
 from . import pacing
 from .entry import Entry
-from .schema import ENTRIES, SCHEMA, check_version
+from .rows import PRIORITIES, SHOWN, entry, entry_of, note, put
+from .schema import ENTRIES, QUEUED, SCHEMA, SENDING, check_version
 from .states import Cause, State, moved
-from .store import entry, note
 
 __all__ = ["Claim", "Suspect", "claim", "expire", "renew", "suspects", "turn_back"]
 
@@ -27,10 +28,12 @@ _PROBE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An entry that is this worker's to send, once. ``attempt`` is the fencing token."""
+    """An entry that is this worker's to send, once. ``attempt`` is the fencing token; ``counted``: whether it
+    counts towards limits of the account."""
 
     entry: Entry
     attempt: int
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,87 +62,87 @@ def claim(
     ``lease``: seconds without a sign of life after which the worker is given up; ``number``: only this entry.
     """
     check_version(connection)
-    soonest: float | None = None
+    soonest = math.inf
     for account in accounts:
         lane = pacing.lane(connection, account)
         if lane is None:  # nothing was ever added for it
             continue
-        ready = pacing.ready_at(connection, lane, now)
+        limits = pacing.limits(connection, account)
+        ready = pacing.ready_at(connection, lane, limits, now)
         if ready > now:
-            if _next(connection, account, None, number) is not None:
-                soonest = ready if soonest is None else min(soonest, ready)
+            if _next_due(connection, account) < math.inf:
+                soonest = min(soonest, ready)
             continue
         while (row := _next(connection, account, now, number)) is not None and _expired(connection, row, now):
             pass
         if row is None:
-            due = _next_due(connection, account) if number is None else None
-            if due is not None:
-                soonest = due if soonest is None else min(soonest, due)
+            soonest = min(soonest, _next_due(connection, account))
             continue
         if lane.failures or lane.paused:
             pacing.hold_up(connection, account, now + _PROBE)
-        return _taken(connection, row, worker, now, lease), None
-    return None, soonest
+        return _taken(connection, row, worker, now, lease=lease, counted=bool(limits)), None
+    return None, None if math.isinf(soonest) else soonest
 
 
-def _next(connection: Connection, account: str, now: float | None, number: int | None) -> Any:
-    """The next entry of this account (due by ``now``), locked; what another worker has is passed over."""
-    for priority in range(3):
-        # One priority at a time: so the index leads to the very row, however many are not due yet.
-        query = (
-            select(ENTRIES.c.id, ENTRIES.c.account, ENTRIES.c.attempts, ENTRIES.c.expires)
-            .where(ENTRIES.c.state == "queued", ENTRIES.c.account == account, ENTRIES.c.priority == priority)
-            .order_by(ENTRIES.c.due, ENTRIES.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        if now is not None:
-            query = query.where(ENTRIES.c.due <= now)
-        if number is not None:
-            query = query.where(ENTRIES.c.id == number)
-        if (row := connection.execute(query).one_or_none()) is not None:
-            return row
-    return None
+_WAITING = QUEUED & (ENTRIES.c.account == bindparam("account"))
+# One priority at a time: so the index leads to the very row, however many are not due yet.
+_OF_PRIORITY = _WAITING & (ENTRIES.c.priority == bindparam("priority"))
+_NEXT = (
+    select(*SHOWN)
+    .where(_OF_PRIORITY, ENTRIES.c.due <= bindparam("now"))
+    .order_by(ENTRIES.c.due, ENTRIES.c.id)
+    .limit(1)
+    .with_for_update(skip_locked=True)
+)
+_THIS = (
+    select(*SHOWN)
+    .where(_WAITING, ENTRIES.c.id == bindparam("number"), ENTRIES.c.due <= bindparam("now"))
+    .with_for_update(skip_locked=True)
+)
+_FIRST_DUE = select(ENTRIES.c.due).where(_OF_PRIORITY).order_by(ENTRIES.c.due).limit(1)
+_PRIORITIES = range(len(PRIORITIES))
 
 
-def _next_due(connection: Connection, account: str) -> float | None:
-    found = [
-        connection.execute(
-            select(ENTRIES.c.due)
-            .where(ENTRIES.c.state == "queued", ENTRIES.c.account == account, ENTRIES.c.priority == priority)
-            .order_by(ENTRIES.c.due)
-            .limit(1)
-        ).scalar_one_or_none()
-        for priority in range(3)
-    ]
-    return min((due for due in found if due is not None), default=None)
+def _next(connection: Connection, account: str, now: float, number: int | None) -> Any:
+    """The next entry of this account that is due, locked; what another worker has is passed over."""
+    given = {"account": account, "now": now}
+    if number is not None:
+        return connection.execute(_THIS, {**given, "number": number}).one_or_none()
+    found = (connection.execute(_NEXT, {**given, "priority": one}).one_or_none() for one in _PRIORITIES)
+    return next((row for row in found if row is not None), None)
 
 
-def _taken(connection: Connection, row: Any, worker: str, now: float, lease: float) -> Claim:
-    attempt = row.attempts + 1
-    state = moved(State.QUEUED, Cause.CLAIM, row.id)
-    connection.execute(
-        update(ENTRIES)
-        .where(ENTRIES.c.id == row.id)
-        .values(
-            state=state, attempts=attempt, worker=worker, beat=0, lease=now + lease, span=lease, changed=now
-        )
-    )
-    pacing.note_use(connection, row.account, row.id, attempt, now)
-    note(connection, row.id, now, state, worker=worker, account=row.account)
-    return Claim(entry(connection, row.id), attempt)
+def _next_due(connection: Connection, account: str) -> float:
+    given = ({"account": account, "priority": one} for one in _PRIORITIES)
+    found = (connection.execute(_FIRST_DUE, one).scalar_one_or_none() for one in given)
+    return min((due for due in found if due is not None), default=math.inf)
+
+
+def _taken(
+    connection: Connection, row: Any, worker: str, now: float, *, lease: float, counted: bool
+) -> Claim:
+    values = {
+        "state": moved(State.QUEUED, Cause.CLAIM, row.id),
+        "attempts": row.attempts + 1,
+        "worker": worker,
+        "beat": 0,
+        "lease": now + lease,
+        "span": lease,
+        "changed": now,
+    }
+    put(connection, row.id, values)
+    if counted:
+        pacing.note_use(connection, row.account, row.id, row.attempts + 1, now)
+    note(connection, row.id, now, State.SENDING, worker=worker, account=row.account)
+    return Claim(entry_of({**row._mapping, **values}), row.attempts + 1, counted)
 
 
 def _expired(connection: Connection, row: Any, now: float) -> bool:
     if row.expires is None or row.expires > now:
         return False
-    state = moved(State.QUEUED, Cause.EXPIRED, row.id)
     said = _("It was not sent in the time in which it was worth sending.")
-    connection.execute(
-        update(ENTRIES)
-        .where(ENTRIES.c.id == row.id)
-        .values(state=state, code="expired", text=said, changed=now)
-    )
+    state = moved(State.QUEUED, Cause.EXPIRED, row.id)
+    put(connection, row.id, {"state": state, "code": "expired", "text": said, "changed": now})
     note(connection, row.id, now, state, code="expired", text=said)
     return True
 
@@ -148,7 +151,7 @@ def expire(connection: Connection, now: float) -> list[Entry]:
     """Reject what was not sent in time, also where its account waits."""
     found = (
         select(ENTRIES.c.id, ENTRIES.c.expires)
-        .where(ENTRIES.c.state == "queued", ENTRIES.c.expires <= now)
+        .where(QUEUED, ENTRIES.c.expires <= now)
         .limit(500)
         .with_for_update(skip_locked=True)
     )
@@ -166,7 +169,7 @@ def renew(connection: Connection, claims: Sequence[tuple[int, int]], worker: str
                 ENTRIES.c.id == number,
                 ENTRIES.c.attempts == attempt,
                 ENTRIES.c.worker == worker,
-                ENTRIES.c.state == "sending",
+                SENDING,
             )
             .values(beat=ENTRIES.c.beat + 1, lease=now + ENTRIES.c.span)
         )
@@ -182,7 +185,7 @@ def suspects(connection: Connection, now: float) -> list[Suspect]:
             ENTRIES.c.beat,
             ENTRIES.c.span,
             ENTRIES.c.lease,
-        ).where(ENTRIES.c.state == "sending")
+        ).where(SENDING)
     )
     return [
         # A lease that ends later than one can is from before the clock was set back.
@@ -201,9 +204,7 @@ def turn_back(connection: Connection, now: float) -> bool:
     back = seen - now
     ours = (ENTRIES.c.not_before.is_(None)) | (ENTRIES.c.due != ENTRIES.c.not_before)
     connection.execute(
-        update(ENTRIES)
-        .where(ENTRIES.c.state == "queued", ENTRIES.c.due > now, ours)
-        .values(due=ENTRIES.c.due - back)
+        update(ENTRIES).where(QUEUED, ENTRIES.c.due > now, ours).values(due=ENTRIES.c.due - back)
     )
     pacing.turn_back(connection, now, back)
     connection.execute(update(SCHEMA).values(seen=now))

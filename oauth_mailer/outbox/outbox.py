@@ -20,6 +20,7 @@ from ..message import Message, Priority, RawMessage
 from ..mime import render
 from ..stores import Secret, TokenStore
 from ..transports import TIMEOUT
+from . import rows as _rows
 from . import store as _store
 from .caretaker import Settings
 from .database import Database
@@ -138,7 +139,7 @@ class Outbox:
     def get(self, number: int) -> Entry:
         """The entry of this number. Raises ``OutboxError`` where there is none."""
         with self._database.reading() as connection:
-            return _store.entry(connection, number)
+            return _rows.entry(connection, number)
 
     def find(
         self, *, states: Collection[State | str] = (), account: str = "", after: int = 0
@@ -156,13 +157,12 @@ class Outbox:
     def history(self, number: int) -> tuple[Record, ...]:
         """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
         with self._database.reading() as connection:
-            _store.entry(connection, number)
             return _store.history(connection, number)
 
     def message(self, number: int) -> Message | RawMessage:
         """The message of this entry, as it was when it was added."""
         with self._database.reading() as connection:
-            _store.entry(connection, number)
+            _rows.entry(connection, number)
             document, parts, _only = _store.letter(connection, number)
         return unpack(document, parts)
 

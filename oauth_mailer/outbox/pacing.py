@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from .schema import LANES, LIMITS, USAGE
 
@@ -24,6 +24,7 @@ __all__ = [
     "got_through",
     "hold_up",
     "lane",
+    "limits",
     "note_use",
     "open_lane",
     "pause",
@@ -57,51 +58,59 @@ def conflict_free(connection: Connection, table: Any) -> Any:
 
 def open_lane(connection: Connection, account: str) -> None:
     """Make the row of this account, if there is none."""
-    if connection.execute(select(LANES.c.account).where(LANES.c.account == account)).first() is None:
-        connection.execute(conflict_free(connection, LANES).values(account=account))
+    if connection.execute(_KNOWN, {"account": account}).first() is None:
+        connection.execute(conflict_free(connection, LANES), {"account": account})
 
 
-def set_limits(connection: Connection, account: str, limits: Mapping[int, int]) -> None:
-    """So many messages at most, by seconds of the span that this counts for."""
-    found = select(LIMITS.c.seconds, LIMITS.c.messages).where(LIMITS.c.account == account)
-    known = {row.seconds: row.messages for row in connection.execute(found)}
-    if known == dict(limits):
+def set_limits(connection: Connection, account: str, wanted: Mapping[int, int]) -> None:
+    """So many messages at most, by the seconds of the span that this counts for."""
+    if limits(connection, account) == dict(wanted):
         return
     connection.execute(delete(LIMITS).where(LIMITS.c.account == account))
-    for seconds, messages in limits.items():
+    for seconds, messages in wanted.items():
         row = {"account": account, "seconds": seconds, "messages": messages}
-        connection.execute(conflict_free(connection, LIMITS).values(row))
+        connection.execute(conflict_free(connection, LIMITS), row)
+
+
+_KNOWN = select(LANES.c.account).where(LANES.c.account == bindparam("account"))
+_LANE = select(LANES).where(LANES.c.account == bindparam("account")).with_for_update()
+_LIMITS = select(LIMITS.c.seconds, LIMITS.c.messages).where(LIMITS.c.account == bindparam("account"))
+_USE = insert(USAGE)
+_NTH_LAST = (
+    select(USAGE.c.at)
+    .where(USAGE.c.account == bindparam("account"))
+    .order_by(USAGE.c.at.desc())
+    .offset(bindparam("before"))
+    .limit(1)
+)
 
 
 def lane(connection: Connection, account: str) -> Any:
     """The row of this account, locked until the transaction ends."""
-    return connection.execute(select(LANES).where(LANES.c.account == account).with_for_update()).one_or_none()
+    return connection.execute(_LANE, {"account": account}).one_or_none()
 
 
-def ready_at(connection: Connection, row: Any, now: float) -> float:
+def limits(connection: Connection, account: str) -> dict[int, int]:
+    """How many messages the account may send, by the seconds of the span that this counts for."""
+    return {row.seconds: row.messages for row in connection.execute(_LIMITS, {"account": account})}
+
+
+def ready_at(connection: Connection, row: Any, limits: Mapping[int, int], now: float) -> float:
     """When the account of this row may send next; in the past if it may now."""
     ready = float(row.ready)
-    limits = connection.execute(select(LIMITS).where(LIMITS.c.account == row.account)).all()
-    for limit in limits:
+    for seconds, messages in limits.items():
         # The oldest of the last so many tries: when it leaves the span, there is room for one more.
-        oldest = connection.execute(
-            select(USAGE.c.at)
-            .where(USAGE.c.account == row.account)
-            .order_by(USAGE.c.at.desc())
-            .offset(limit.messages - 1)
-            .limit(1)
-        ).scalar_one_or_none()
-        if limit.messages <= 0:
-            ready = max(ready, now + _LONGEST)
-        elif oldest is not None:
+        given = {"account": row.account, "before": messages - 1}
+        oldest = connection.execute(_NTH_LAST, given).scalar_one_or_none()
+        if oldest is not None:
             # What stands in the future was written before the clock was set back: counted as of now.
-            ready = max(ready, min(oldest, now) + limit.seconds)
+            ready = max(ready, min(oldest, now) + seconds)
     return ready
 
 
 def note_use(connection: Connection, account: str, entry: int, attempt: int, now: float) -> None:
     """A try begins."""
-    connection.execute(USAGE.insert().values(account=account, entry=entry, attempt=attempt, at=now))
+    connection.execute(_USE, {"account": account, "entry": entry, "attempt": attempt, "at": now})
 
 
 def give_back(connection: Connection, entry: int, attempt: int) -> None:
@@ -109,11 +118,11 @@ def give_back(connection: Connection, entry: int, attempt: int) -> None:
     connection.execute(delete(USAGE).where(USAGE.c.entry == entry, USAGE.c.attempt == attempt))
 
 
-def counted_for(connection: Connection, account: str, entry: int, attempt: int) -> None:
+def counted_for(connection: Connection, account: str, entry: int, attempt: int, now: float) -> None:
     """It went out by this account, a fallback of the one it began with."""
-    connection.execute(
-        update(USAGE).where(USAGE.c.entry == entry, USAGE.c.attempt == attempt).values(account=account)
-    )
+    give_back(connection, entry, attempt)
+    if limits(connection, account):
+        note_use(connection, account, entry, attempt, now)
 
 
 def forget_uses(connection: Connection, now: float) -> None:
@@ -160,13 +169,16 @@ def pause(
     )
 
 
+_GOT_THROUGH = (
+    update(LANES)
+    .where(LANES.c.account == bindparam("through"), (LANES.c.failures > 0) | (LANES.c.paused != ""))
+    .values(failures=0, paused="", hint="", mark="", ready=0.0)
+)
+
+
 def got_through(connection: Connection, account: str) -> None:
     """The account works."""
-    connection.execute(
-        update(LANES)
-        .where(LANES.c.account == account, (LANES.c.failures > 0) | (LANES.c.paused != ""))
-        .values(failures=0, paused="", hint="", mark="", ready=0.0)
-    )
+    connection.execute(_GOT_THROUGH, {"through": account})
 
 
 def resume(connection: Connection, account: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select
 
 from ..errors import Attempt
 from ..i18n import _
@@ -15,9 +15,9 @@ from ..routes import Receipt
 from . import pacing
 from .claims import Claim, Suspect
 from .entry import Entry
-from .schema import ENTRIES, HISTORY
+from .rows import entry, entry_of, locked, note, put
+from .schema import ENTRIES, HISTORY, SENDING
 from .states import Cause, State, moved
-from .store import entry, note
 
 __all__ = ["Outcome", "lapse", "settle"]
 
@@ -65,25 +65,24 @@ def settle(
     the first commit may have been lost.
     """
     number, attempt = claimed.entry.id, claimed.attempt
-    row = connection.execute(
-        select(ENTRIES.c.state, ENTRIES.c.attempts, ENTRIES.c.settled, ENTRIES.c.due, ENTRIES.c.recipients)
-        .where(ENTRIES.c.id == number)
-        .with_for_update()
-    ).one_or_none()
-    if row is None or row.settled >= attempt:
-        return claimed.entry if row is None else entry(connection, number)
+    row = locked(connection, number)
+    if row is None:  # purged, after somebody had cancelled it
+        return claimed.entry
+    if row.settled >= attempt:
+        return entry_of(row._mapping)
     current = row.attempts == attempt
     state = moved(State(row.state), outcome.cause, number) if current else State(row.state)
     _note_attempts(connection, number, outcome, now, worker=worker, state=state)
-    _count(connection, number, attempt, claimed.entry.account, outcome)
+    _count(connection, claimed, outcome, now)
     _note_lane(connection, claimed.entry.account, outcome, now)
-    if current:
-        connection.execute(
-            update(ENTRIES).where(ENTRIES.c.id == number).values(_settled(row, state, attempt, outcome, now))
-        )
-        if resends and state is State.UNKNOWN:
-            resend(connection, number, now, now + outcome.pause, worker)
-    return entry(connection, number)
+    if not current:
+        return entry_of(row._mapping)
+    values = _settled(row, state, attempt, outcome, now)
+    put(connection, number, values)
+    if resends and state is State.UNKNOWN:
+        resend(connection, number, now, now + outcome.pause, worker)
+        return entry(connection, number)
+    return entry_of({**row._mapping, **values})
 
 
 def _settled(row: Any, state: State, attempt: int, outcome: Outcome, now: float) -> dict[str, Any]:
@@ -128,11 +127,12 @@ def _note_attempts(
         )
 
 
-def _count(connection: Connection, number: int, attempt: int, account: str, outcome: Outcome) -> None:
-    if outcome.cause in (Cause.LATER, Cause.REJECTED):
+def _count(connection: Connection, claimed: Claim, outcome: Outcome, now: float) -> None:
+    number, attempt = claimed.entry.id, claimed.attempt
+    if outcome.receipt is not None and outcome.receipt.account != claimed.entry.account:
+        pacing.counted_for(connection, outcome.receipt.account, number, attempt, now)
+    elif claimed.counted and outcome.cause in (Cause.LATER, Cause.REJECTED):
         pacing.give_back(connection, number, attempt)
-    elif outcome.receipt is not None and outcome.receipt.account != account:
-        pacing.counted_for(connection, outcome.receipt.account, number, attempt)
 
 
 def _note_lane(connection: Connection, account: str, outcome: Outcome, now: float) -> None:
@@ -158,7 +158,7 @@ def lapse(connection: Connection, suspect: Suspect, now: float, *, by: str, rese
         select(ENTRIES.c.id)
         .where(
             ENTRIES.c.id == suspect.id,
-            ENTRIES.c.state == "sending",
+            SENDING,
             ENTRIES.c.attempts == suspect.attempt,
             ENTRIES.c.worker == suspect.worker,
             ENTRIES.c.beat == suspect.beat,
@@ -171,10 +171,10 @@ def lapse(connection: Connection, suspect: Suspect, now: float, *, by: str, rese
         "The worker {worker} ended or stalled while it was sending: the message may have been sent."
     ).format(worker=suspect.worker)
     state = moved(State.SENDING, Cause.UNKNOWN, suspect.id)
-    connection.execute(
-        update(ENTRIES)
-        .where(ENTRIES.c.id == suspect.id)
-        .values(state=state, code="worker-lost", text=said, changed=now, worker="")
+    put(
+        connection,
+        suspect.id,
+        {"state": state, "code": "worker-lost", "text": said, "changed": now, "worker": ""},
     )
     note(connection, suspect.id, now, state, worker=by, verdict="unknown", code="worker-lost", text=said)
     if resends:
@@ -188,9 +188,5 @@ def resend(connection: Connection, number: int, now: float, due: float, by: str)
     if connection.execute(before).scalar_one() >= _RESENDS:
         return
     state = moved(State.UNKNOWN, Cause.RETRY, number)
-    connection.execute(
-        update(ENTRIES)
-        .where(ENTRIES.c.id == number)
-        .values(state=state, due=due, not_before=None, changed=now)
-    )
+    put(connection, number, {"state": state, "due": due, "not_before": None, "changed": now})
     note(connection, number, now, state, worker=by, code="resend-policy")

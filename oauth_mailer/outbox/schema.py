@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     inspect,
+    literal_column,
     select,
     text,
 )
@@ -30,7 +31,9 @@ __all__ = [
     "LANES",
     "LIMITS",
     "PARTS",
+    "QUEUED",
     "SCHEMA",
+    "SENDING",
     "USAGE",
     "USES",
     "VERSION",
@@ -66,35 +69,36 @@ ENTRIES = Table(
     Column("not_before", Double),  # as the caller said
     Column("expires", Double),
     Column("changed", Double, nullable=False),
-    Column("attempts", Integer, nullable=False, default=0),  # the number of the last one is its fencing token
-    Column("settled", Integer, nullable=False, default=0),  # the attempt whose own result is known
-    Column("worker", Text, nullable=False, default=""),
-    Column("beat", Integer, nullable=False, default=0),
-    Column("lease", Double, nullable=False, default=0.0),  # when it ends
-    Column("span", Double, nullable=False, default=0.0),  # and how long it lasts, in seconds
-    Column("sent_as", Text, nullable=False, default=""),
-    Column("transport", Text, nullable=False, default=""),
-    Column("remote_id", Text, nullable=False, default=""),
-    Column("code", Text, nullable=False, default=""),
-    Column("text", Text, nullable=False, default=""),
-    Column("refused", Text, nullable=False, default="{}"),  # JSON
+    Column("attempts", Integer, nullable=False),  # the number of the last one is its fencing token
+    Column("settled", Integer, nullable=False),  # the attempt whose own result is known
+    Column("worker", Text, nullable=False),
+    Column("beat", Integer, nullable=False),
+    Column("lease", Double, nullable=False),  # when it ends
+    Column("span", Double, nullable=False),  # and how long it lasts, in seconds
+    Column("sent_as", Text, nullable=False),
+    Column("transport", Text, nullable=False),
+    Column("remote_id", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("refused", Text, nullable=False),  # JSON
     sqlite_autoincrement=True,  # a number is never given twice
 )
 
 # What waits and what is on its way is found at once, however much is settled.
-_QUEUED = ENTRIES.c.state == "queued"
-_SENDING = ENTRIES.c.state == "sending"
+# Written out, not bound: only so do the databases see that these indexes serve.
+QUEUED = ENTRIES.c.state == literal_column("'queued'")
+SENDING = ENTRIES.c.state == literal_column("'sending'")
 Index(
     f"{_PREFIX}due",
     ENTRIES.c.account,
     ENTRIES.c.priority,
     ENTRIES.c.due,
     ENTRIES.c.id,
-    sqlite_where=_QUEUED,
-    postgresql_where=_QUEUED,
+    sqlite_where=QUEUED,
+    postgresql_where=QUEUED,
 )
-Index(f"{_PREFIX}expiring", ENTRIES.c.expires, sqlite_where=_QUEUED, postgresql_where=_QUEUED)
-Index(f"{_PREFIX}sending", ENTRIES.c.worker, sqlite_where=_SENDING, postgresql_where=_SENDING)
+Index(f"{_PREFIX}expiring", ENTRIES.c.expires, sqlite_where=QUEUED, postgresql_where=QUEUED)
+Index(f"{_PREFIX}sending", ENTRIES.c.worker, sqlite_where=SENDING, postgresql_where=SENDING)
 Index(f"{_PREFIX}state", ENTRIES.c.state, ENTRIES.c.changed)
 
 PARTS = Table(

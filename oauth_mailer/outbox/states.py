@@ -74,6 +74,10 @@ MOVES: Mapping[tuple[State, Cause], State] = {
     (State.CANCELLED, Cause.LATER): State.CANCELLED,
     (State.CANCELLED, Cause.REJECTED): State.CANCELLED,
     (State.CANCELLED, Cause.UNKNOWN): State.CANCELLED,
+    (State.REJECTED, Cause.SENT): State.SENT,  # it expired after a person had queued it again
+    (State.REJECTED, Cause.LATER): State.REJECTED,
+    (State.REJECTED, Cause.REJECTED): State.REJECTED,
+    (State.REJECTED, Cause.UNKNOWN): State.UNKNOWN,
 }
 
 _NOT_NOW = {

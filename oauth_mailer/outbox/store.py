@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import OutboxError
 from ..i18n import _
@@ -16,12 +16,11 @@ from ..message import Priority
 from .entry import Entry, Record, Stats
 from .letter import Letter
 from .pacing import conflict_free, open_lane
-from .schema import ENTRIES, HISTORY, LANES, PARTS, USES
+from .rows import PRIORITIES, SHOWN, entry_of, found, moment, note, put
+from .schema import ENTRIES, HISTORY, LANES, PARTS, QUEUED, USES
 from .states import Cause, State, moved
 
-__all__ = ["New", "add", "change", "entry", "find", "history", "letter", "note", "purge", "stats"]
-
-PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+__all__ = ["New", "add", "change", "find", "history", "letter", "purge", "stats"]
 
 _CHUNK = 200
 
@@ -52,7 +51,7 @@ def add(connection: Connection, new: New, now: float) -> tuple[Entry, bool]:
 
     Raises ``OutboxError`` where the key stands for another content.
     """
-    values = {
+    row = {
         "key": new.key,
         "fingerprint": new.fingerprint,
         "account": new.account,
@@ -62,6 +61,7 @@ def add(connection: Connection, new: New, now: float) -> tuple[Entry, bool]:
         "message_id": new.message_id,
         "subject": new.subject.replace("\0", ""),
         "recipients": _json(list(new.recipients)),
+        "only": None,
         "size": new.letter.size,
         "document": new.letter.document,
         "created": now,
@@ -69,17 +69,16 @@ def add(connection: Connection, new: New, now: float) -> tuple[Entry, bool]:
         "not_before": new.not_before,
         "expires": new.expires,
         "changed": now,
+        **_FRESH,
     }
-    adding = conflict_free(connection, ENTRIES).values(values).returning(ENTRIES.c.id)
-    number = connection.execute(adding).scalar_one_or_none()
+    number = connection.execute(_ADD[connection.dialect.name], row).scalar_one_or_none()
     if number is None:
         return _same(connection, new), False
     for digest, content in new.letter.parts.items():
-        connection.execute(conflict_free(connection, PARTS).values(digest=digest, content=content))
-        connection.execute(insert(USES).values(entry=number, digest=digest))
+        connection.execute(conflict_free(connection, PARTS), {"digest": digest, "content": content})
+        connection.execute(insert(USES), {"entry": number, "digest": digest})
     open_lane(connection, new.account)
-    note(connection, number, now, State.QUEUED)
-    return entry(connection, number), True
+    return entry_of({**row, "id": number}), True
 
 
 def _same(connection: Connection, new: New) -> Entry:
@@ -92,12 +91,7 @@ def _same(connection: Connection, new: New) -> Entry:
             code="outbox-key-conflict",
             hint=_("Give another key. To see the other: oauth-mailer outbox show {id}").format(id=row.id),
         )
-    return _entry(row)
-
-
-def entry(connection: Connection, number: int) -> Entry:
-    """The entry of this number. Raises ``OutboxError`` where there is none."""
-    return _entry(_row(connection, number))
+    return entry_of(row._mapping)
 
 
 def find(
@@ -105,33 +99,37 @@ def find(
 ) -> Iterator[Entry]:
     """Entries in the order of their numbers, those above ``after``; read a few at a time."""
     while True:
-        query = select(*_SHOWN).where(ENTRIES.c.id > after).order_by(ENTRIES.c.id).limit(_CHUNK)
+        query = select(*SHOWN).where(ENTRIES.c.id > after).order_by(ENTRIES.c.id).limit(_CHUNK)
         if states:
             query = query.where(ENTRIES.c.state.in_([state.value for state in states]))
         if account:
             query = query.where(func.lower(ENTRIES.c.account) == account.lower())
         rows = connection.execute(query).all()
-        yield from map(_entry, rows)
+        yield from (entry_of(row._mapping) for row in rows)
         if len(rows) < _CHUNK:
             return
         after = rows[-1].id
 
 
 def history(connection: Connection, number: int) -> tuple[Record, ...]:
-    """All that happened to this entry, in order."""
+    """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
+    began = Record(at=moment(found(connection, number).created), state=State.QUEUED)
     rows = connection.execute(select(HISTORY).where(HISTORY.c.entry == number).order_by(HISTORY.c.id))
-    return tuple(
-        Record(
-            at=_moment(row.at),
-            state=State(row.state),
-            worker=row.worker,
-            account=row.account,
-            transport=row.transport,
-            verdict=row.verdict,
-            code=row.code,
-            text=row.text,
-        )
-        for row in rows
+    return (
+        began,
+        *(
+            Record(
+                at=moment(row.at),
+                state=State(row.state),
+                worker=row.worker,
+                account=row.account,
+                transport=row.transport,
+                verdict=row.verdict,
+                code=row.code,
+                text=row.text,
+            )
+            for row in rows
+        ),
     )
 
 
@@ -154,7 +152,7 @@ def change(
 
     Raises ``OutboxError`` where there is no such entry or no such way from where it is.
     """
-    row = _row(connection, number, lock=True)
+    row = found(connection, number, lock=True)
     state = moved(State(row.state), cause, number)
     values: dict[str, Any] = {"state": state, "changed": now, "code": code, "text": "", "worker": ""}
     if cause is Cause.RETRY:
@@ -170,38 +168,9 @@ def change(
             values |= {"only": _json(refused), "refused": "{}"}
         if row.expires is not None and row.expires <= now:
             values["expires"] = None
-    connection.execute(update(ENTRIES).where(ENTRIES.c.id == number).values(values))
+    put(connection, number, values)
     note(connection, number, now, state, worker=who, code=code)
-    return entry(connection, number)
-
-
-def note(
-    connection: Connection,
-    number: int,
-    now: float,
-    state: State,
-    *,
-    worker: str = "",
-    account: str = "",
-    transport: str = "",
-    verdict: str = "",
-    code: str = "",
-    text: str = "",
-) -> None:
-    """Write a line into the history."""
-    connection.execute(
-        insert(HISTORY).values(
-            entry=number,
-            at=now,
-            state=state,
-            worker=worker,
-            account=account,
-            transport=transport,
-            verdict=verdict,
-            code=code,
-            text=text.replace("\0", ""),
-        )
-    )
+    return entry_of({**row._mapping, **values})
 
 
 def purge(connection: Connection, states: Collection[State], before: float, limit: int = 500) -> int:
@@ -228,66 +197,41 @@ def stats(connection: Connection, now: float) -> Stats:
     """The outbox at a glance."""
     counted = select(ENTRIES.c.state, func.count()).group_by(ENTRIES.c.state)
     counts = {State(state): count for state, count in connection.execute(counted)}
-    queued = ENTRIES.c.state == "queued"
-    due = select(func.count(), func.min(ENTRIES.c.due)).where(queued, ENTRIES.c.due <= now)
+    due = select(func.count(), func.min(ENTRIES.c.due)).where(QUEUED, ENTRIES.c.due <= now)
     ready, oldest = connection.execute(due).one()
-    following = select(func.min(ENTRIES.c.due)).where(queued, ENTRIES.c.due > now)
+    following = select(func.min(ENTRIES.c.due)).where(QUEUED, ENTRIES.c.due > now)
     next_due = connection.execute(following).scalar_one_or_none()
     held = connection.execute(select(LANES.c.account, LANES.c.paused).where(LANES.c.paused != ""))
     return Stats(
         counts={state: counts.get(state, 0) for state in State},
         due=ready,
-        oldest=None if oldest is None else _moment(oldest),
-        next_due=None if next_due is None else _moment(next_due),
+        oldest=None if oldest is None else moment(oldest),
+        next_due=None if next_due is None else moment(next_due),
         paused={row.account: row.paused for row in held},
     )
 
 
-_SHOWN = [column for column in ENTRIES.c if column.name != "document"]
-
-
-def _row(connection: Connection, number: int, *, lock: bool = False) -> Any:
-    query = select(*_SHOWN).where(ENTRIES.c.id == number)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    if row is None:
-        raise OutboxError(
-            _("There is no message {id} in the outbox.").format(id=number),
-            code="outbox-no-entry",
-            hint=_("Run: oauth-mailer outbox list"),
-        )
-    return row
-
-
-def _entry(row: Any) -> Entry:
-    return Entry(
-        id=row.id,
-        state=State(row.state),
-        account=row.account,
-        message_id=row.message_id,
-        subject=row.subject,
-        recipients=tuple(json.loads(row.only or row.recipients)),
-        size=row.size,
-        created=_moment(row.created),
-        due=_moment(row.due),
-        key=row.key,
-        fallback=None if row.fallback is None else tuple(json.loads(row.fallback)),
-        priority=PRIORITIES[row.priority],
-        expires=None if row.expires is None else _moment(row.expires),
-        attempts=row.attempts,
-        worker=row.worker,
-        changed=_moment(row.changed),
-        sent_as=row.sent_as,
-        transport=row.transport,
-        remote_id=row.remote_id,
-        code=row.code,
-        text=row.text,
-        refused=json.loads(row.refused),
-    )
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
-
-
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+_FRESH = {
+    "attempts": 0,
+    "settled": 0,
+    "worker": "",
+    "beat": 0,
+    "lease": 0.0,
+    "span": 0.0,
+    "sent_as": "",
+    "transport": "",
+    "remote_id": "",
+    "code": "",
+    "text": "",
+    "refused": "{}",
+}
+
+# Made once: what is said many times a second is not put together anew each time.
+_ADD = {
+    "sqlite": sqlite.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),
+    "postgresql": postgresql.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),
+}

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 from ..errors import MailerError, OutboxError
 from ..i18n import _
-from . import claims, results, store
+from . import claims, results, rows
 from .caretaker import Caretaker, Settings
 from .claims import Claim
 from .database import Database
@@ -281,7 +281,7 @@ class Worker:
             held = list(self._held)
         for number, attempt in held:
             with self._database.writing() as connection:
-                claim = Claim(store.entry(connection, number), attempt)
+                claim = Claim(rows.entry(connection, number), attempt)
                 outcome = Outcome(
                     cause=Cause.UNKNOWN, code="interrupted", text=_("Stopped while it was being sent.")
                 )

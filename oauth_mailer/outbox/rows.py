@@ -1,0 +1,118 @@
+"""Rows of the outbox: how an entry is read, written and noted in its history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from ..errors import OutboxError
+from ..i18n import _
+from ..message import Priority
+from .entry import Entry
+from .schema import ENTRIES, HISTORY
+from .states import State
+
+__all__ = ["PRIORITIES", "SHOWN", "entry", "entry_of", "found", "locked", "moment", "note", "put"]
+
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
+
+SHOWN = [column for column in ENTRIES.c if column.name not in ("document", "fingerprint")]
+"""The columns that make an ``Entry``, and those that its moves depend on."""
+
+# Made once: what is said many times a second is not put together anew each time.
+_NOTE = insert(HISTORY)
+_GET = select(*SHOWN).where(ENTRIES.c.id == bindparam("number"))
+_GET_LOCKED = _GET.with_for_update()
+_CHANGE = update(ENTRIES).where(ENTRIES.c.id == bindparam("number"))
+
+
+def entry(connection: Connection, number: int) -> Entry:
+    """The entry of this number. Raises ``OutboxError`` where there is none."""
+    return entry_of(found(connection, number)._mapping)
+
+
+def put(connection: Connection, number: int, values: Mapping[str, Any]) -> None:
+    """Write these columns of an entry."""
+    connection.execute(_CHANGE, {"number": number, **values})
+
+
+def found(connection: Connection, number: int, *, lock: bool = False) -> Any:
+    """The row of this entry. Raises ``OutboxError`` where there is none."""
+    row = locked(connection, number) if lock else connection.execute(_GET, {"number": number}).one_or_none()
+    if row is None:
+        raise OutboxError(
+            _("There is no message {id} in the outbox.").format(id=number),
+            code="outbox-no-entry",
+            hint=_("Run: oauth-mailer outbox list"),
+        )
+    return row
+
+
+def locked(connection: Connection, number: int) -> Any:
+    """The row of this entry, locked until the transaction ends; None where there is none."""
+    return connection.execute(_GET_LOCKED, {"number": number}).one_or_none()
+
+
+def entry_of(row: Mapping[Any, Any]) -> Entry:
+    """The entry of this row."""
+    return Entry(
+        id=row["id"],
+        state=State(row["state"]),
+        account=row["account"],
+        message_id=row["message_id"],
+        subject=row["subject"],
+        recipients=tuple(json.loads(row["only"] or row["recipients"])),
+        size=row["size"],
+        created=moment(row["created"]),
+        due=moment(row["due"]),
+        key=row["key"],
+        fallback=None if row["fallback"] is None else tuple(json.loads(row["fallback"])),
+        priority=PRIORITIES[row["priority"]],
+        expires=None if row["expires"] is None else moment(row["expires"]),
+        attempts=row["attempts"],
+        worker=row["worker"],
+        changed=moment(row["changed"]),
+        sent_as=row["sent_as"],
+        transport=row["transport"],
+        remote_id=row["remote_id"],
+        code=row["code"],
+        text=row["text"],
+        refused=json.loads(row["refused"]),
+    )
+
+
+def moment(seconds: float) -> datetime:
+    """The time that is kept as seconds since 1970."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def note(
+    connection: Connection,
+    number: int,
+    now: float,
+    state: State,
+    *,
+    worker: str = "",
+    account: str = "",
+    transport: str = "",
+    verdict: str = "",
+    code: str = "",
+    text: str = "",
+) -> None:
+    """Write a line into the history."""
+    line = {
+        "entry": number,
+        "at": now,
+        "state": state,
+        "worker": worker,
+        "account": account,
+        "transport": transport,
+        "verdict": verdict,
+        "code": code,
+        "text": text.replace("\0", ""),
+    }
+    connection.execute(_NOTE, line)
