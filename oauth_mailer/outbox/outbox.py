@@ -12,12 +12,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..accounts import Accounts
-from ..address import Address
 from ..errors import ConfigError, MessageError
 from ..i18n import _
 from ..mailer import Mailer, open_mailer
 from ..message import Message, Priority, RawMessage
-from ..mime import render
 from ..stores import Secret, TokenStore
 from ..transports import TIMEOUT
 from . import rows as _rows
@@ -26,6 +24,7 @@ from .caretaker import Settings
 from .database import Database
 from .entry import Entry, Event, Record, Stats
 from .letter import pack, subject_of, unpack
+from .senders import Senders
 from .states import Cause, State
 from .worker import Worker
 
@@ -79,6 +78,8 @@ class Outbox:
         self._ask_passphrase = ask_passphrase
         self._resend = policy == "resend"
         self._lock = threading.Lock()
+        self._senders = Senders(self.home, lambda address: self._mailer(address, ()))
+        self._lanes: set[str] = set()  # those that are known to be there
         self._lease = lease
         self._keep = keep
         self._worker: tuple[int, Worker] | None = None
@@ -111,7 +112,7 @@ class Outbox:
         named and there is no default one, ``OutboxError`` where the key stands for another content or the
         message could not be kept. Then nothing is.
         """
-        account, recipients = self._checked(message, account)
+        account, recipients = self._senders.check(message, account)
         now = self._database.clock.now()
         start = _seconds(not_before)
         new = _store.New(
@@ -129,7 +130,9 @@ class Outbox:
             else _seconds(expires),
         )
         with self._database.writing(connection) as own:
-            entry, _added = _store.add(own, new, now)
+            entry, _added = _store.add(own, new, now, lane_known=account in self._lanes)
+        if connection is None:
+            self._lanes.add(account)
         return entry
 
     def begin(self) -> AbstractContextManager[Connection]:
@@ -255,16 +258,6 @@ class Outbox:
             if self._worker is None or self._worker[0] != os.getpid():
                 self._worker = (os.getpid(), Worker(self._database, self._settings()))
             return self._worker[1]
-
-    def _checked(self, message: Message | RawMessage, account: str) -> tuple[str, list[str]]:
-        """The account's address and whom the message goes to. What is known to fail is refused now."""
-        accounts = Accounts(self.home)
-        if not account or account in accounts:
-            account = accounts.get(account).address
-            envelope = self._mailer(account, ()).check(message)
-        else:  # of another machine, which will send it
-            envelope, _content = render(message, Address(account))
-        return account, [one.email for one in envelope.recipients]
 
     def _settings(self) -> Settings:
         return Settings(

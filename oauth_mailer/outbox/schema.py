@@ -97,7 +97,8 @@ Index(
     sqlite_where=QUEUED,
     postgresql_where=QUEUED,
 )
-Index(f"{_PREFIX}expiring", ENTRIES.c.expires, sqlite_where=QUEUED, postgresql_where=QUEUED)
+_EXPIRING = QUEUED & ENTRIES.c.expires.is_not(None)
+Index(f"{_PREFIX}expiring", ENTRIES.c.expires, sqlite_where=_EXPIRING, postgresql_where=_EXPIRING)
 Index(f"{_PREFIX}sending", ENTRIES.c.worker, sqlite_where=SENDING, postgresql_where=SENDING)
 Index(f"{_PREFIX}state", ENTRIES.c.state, ENTRIES.c.changed)
 

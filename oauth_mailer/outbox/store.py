@@ -46,10 +46,11 @@ class New:
         return f"{self.account.lower()} {self.letter.fingerprint}"
 
 
-def add(connection: Connection, new: New, now: float) -> tuple[Entry, bool]:
+def add(connection: Connection, new: New, now: float, *, lane_known: bool = False) -> tuple[Entry, bool]:
     """Add it; the entry, and whether it is a new one: the same key and content give the one that is there.
 
-    Raises ``OutboxError`` where the key stands for another content.
+    ``lane_known``: whether the row of its account is certainly there. Raises ``OutboxError`` where the key
+    stands for another content.
     """
     row = {
         "key": new.key,
@@ -77,7 +78,8 @@ def add(connection: Connection, new: New, now: float) -> tuple[Entry, bool]:
     for digest, content in new.letter.parts.items():
         connection.execute(conflict_free(connection, PARTS), {"digest": digest, "content": content})
         connection.execute(insert(USES), {"entry": number, "digest": digest})
-    open_lane(connection, new.account)
+    if not lane_known:
+        open_lane(connection, new.account)
     return entry_of({**row, "id": number}), True
 
 
