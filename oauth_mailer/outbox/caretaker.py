@@ -50,8 +50,10 @@ class Settings:
 class Caretaker:
     """Looks around every few seconds, whichever thread asks.
 
-    ``worker``: the name of the worker it belongs to; ``tell``: is told what became of entries;
-    ``starting``: whether a person has just started the program, and so may have mended something.
+    ``worker``: the name of the worker it belongs to; ``tell``: is told what became of entries; ``starting``:
+    whether a person has just started the program, and so may have mended something; ``watches``: whether
+    another worker's lease is over that cannot be told to be dead: the clock may be wrong, so it is watched
+    for as long as a lease lasts.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Caretaker:
         self._looked = -math.inf
         self._turns = itertools.count()
         self.starting = False
+        self.watches = False
         self.accounts: Mapping[str, Account] = {}
 
     def doubt(self, claim: Claim) -> None:
@@ -83,7 +86,7 @@ class Caretaker:
     def look_around(self) -> None:
         """Every few seconds: accounts that are new or were mended, workers that are no more, what expired."""
         with self._looking:
-            if time.monotonic() - self._looked < _EVERY:
+            if time.monotonic() - self._looked < min(_EVERY, self._settings.lease / 2):
                 return
             self._look_at_clock()
             self._look_at_accounts()
@@ -120,6 +123,7 @@ class Caretaker:
         with self._database.reading() as connection:
             found = claims.suspects(connection, now)
         self._watch.keep({(one.id, one.attempt) for one in found})
+        self.watches = False
         for one in found:
             if one.worker == self._worker:
                 self._release(one.id, one.attempt)
@@ -127,6 +131,7 @@ class Caretaker:
             # Watched even before its lease ends: the clocks may have been set meanwhile.
             still = self._watch.stands_still((one.id, one.attempt), one.beat, one.span)
             if not still and not is_dead(one.worker, self._home):
+                self.watches = self.watches or one.lapsed
                 continue
             with self._database.writing() as connection:
                 entry = results.lapse(connection, one, now, by=self._worker, resends=self._settings.resend)

@@ -79,18 +79,35 @@ class Database:
         return f"Database({self.url.render_as_string(hide_password=True)})"
 
     @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction that writes; what is raised in the block rolls it back and stays as it is.
+
+        Raises ``OutboxError`` where it cannot begin or be committed.
+        """
+        with told(self):
+            connection = self._ready().connect()
+        with connection:
+            with told(self):
+                transaction = connection.begin()
+            with transaction:
+                yield connection
+                with told(self):
+                    transaction.commit()
+
+    @contextmanager
     def writing(self, connection: Connection | None = None) -> Iterator[Connection]:
-        """A transaction that writes; committed at the end of the block, rolled back by an exception.
+        """A transaction that writes, all of whose errors are ours.
 
         ``connection``: one of a caller, whose transaction it then is. Raises ``OutboxError``.
         """
-        if connection is not None:
-            with told(self):
-                prepare(connection)
-                yield connection
+        if connection is None:
+            with told(self), self.begin() as own:
+                yield own
             return
-        with told(self), self._ready().begin() as own:
-            yield own
+        with told(self):
+            if self._engine is None:
+                prepare(connection)
+            yield connection
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

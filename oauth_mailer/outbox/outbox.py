@@ -137,7 +137,7 @@ class Outbox:
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A transaction of the outbox's own: what is added by this ``connection`` is kept together or not."""
-        return self._database.writing()
+        return self._database.begin()
 
     def get(self, number: int) -> Entry:
         """The entry of this number. Raises ``OutboxError`` where there is none."""

@@ -59,9 +59,6 @@ class Worker:
         self._on_event = on_event
         self._sign = WorkerLock(settings.home)
         self._held: dict[tuple[int, int], float] = {}  # when each claim last gave a sign of life
-        self._doubtful: list[
-            tuple[int, int]
-        ] = []  # claims of which it is not known whether they were committed
         self._lock = threading.Lock()
         self._caretaker = Caretaker(database, settings, self.name, self._tell)
         self._delivery = Delivery(database, settings, lambda: self._caretaker.accounts)
@@ -80,7 +77,7 @@ class Worker:
         and leaves it unknown. Raises ``OutboxError`` where the database fails and ``once`` is set.
         """
         self._caretaker.starting = not once
-        self._patience = math.inf
+        self._patience = _PATIENCE if once else math.inf
         failures: list[BaseException] = []
         crew = [
             threading.Thread(target=self._work, args=(once, failures), name=f"outbox-{number}", daemon=True)
@@ -132,7 +129,7 @@ class Worker:
                     continue
                 if claim is not None:
                     self.deliver(claim)
-                elif once:
+                elif once and not self._caretaker.watches:
                     return
                 else:
                     left = _POLL if soonest is None else soonest - self._database.clock.now()
