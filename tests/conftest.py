@@ -3,9 +3,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.postgresql import PostgreSQL, postgresql
 
 _NOT_OURS = (
     "HTTPS_PROXY",
@@ -34,6 +37,20 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OAUTH_MAILER_LANG", "en")
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQL]:
+    """A PostgreSQL of the tests' own; a test that asks for it skips where none is installed."""
+    with postgresql() as server:
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql_server: PostgreSQL) -> Iterator[str]:
+    """An empty database in it."""
+    with postgresql_server.database() as url:
+        yield url
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,12 +11,12 @@ import pytest
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/lib/postfix/sbin", "/usr/lib/dovecot", "/usr/libexec")
 
 
-def require_program(name: str, package: str) -> str:
-    """The path of a real server program.
+def require_program(name: str, package: str, folders: str = "") -> str:
+    """The path of a real server program; ``folders``: where it may be besides, as a search path.
 
     Without it a test skips on a user's machine and says what to install; in CI it fails.
     """
-    path = shutil.which(name) or shutil.which(name, path=os.pathsep.join(_SYSTEM_FOLDERS))
+    path = shutil.which(name) or shutil.which(name, path=os.pathsep.join((*_SYSTEM_FOLDERS, folders)))
     if path is None:
         unavailable(f"needs {name}: install Debian's package {package}")
     return str(path)

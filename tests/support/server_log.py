@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 PATIENCE = 30.0  # seconds that anything may take
 SYSTEM_PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -16,10 +17,16 @@ SYSTEM_PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
 class ServerLog:
-    """A running program in the foreground, and what it says, line by line; its end ends every wait."""
+    """A running program in the foreground, and what it says, line by line; its end ends every wait.
 
-    def __init__(self, command: Sequence[str]) -> None:
+    ``end``: the signal that ends it; ``options``: others of ``Popen``.
+    """
+
+    def __init__(
+        self, command: Sequence[str], *, end: signal.Signals = signal.SIGTERM, **options: Any
+    ) -> None:
         self.lines: list[str] = []
+        self._end = end
         self.program = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -27,6 +34,7 @@ class ServerLog:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=SYSTEM_PATH,
+            **options,
         )
         self._ended = False
         self._news = threading.Condition()
@@ -45,7 +53,7 @@ class ServerLog:
 
     def stop(self) -> None:
         """End the program and all that it started."""
-        self.program.terminate()
+        self.program.send_signal(self._end)
         self._thread.join(10)  # the pipe ends when the last of them does
         with suppress(ProcessLookupError):
             os.killpg(self.program.pid, signal.SIGKILL)
