@@ -49,7 +49,8 @@ class SmtpSession:
     """One connection. ``timeout``: seconds for connecting, for TLS, for each block sent and for each reply.
 
     ``rows`` and ``address``: see ``replies.decode_reply``; ``helo``: the name to greet with. All methods that
-    talk raise ``SendError`` only; ``step`` says what was under way.
+    talk raise ``SendError`` only; ``step`` says what was under way, ``greeting`` and ``extensions`` what the
+    server said of itself.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SmtpSession:
     ) -> None:
         self.server = server
         self.step = "connect"
+        self.greeting = ""
         self.usable = False
         self.messages = 0
         self.needs_reset = False
@@ -163,6 +165,11 @@ class SmtpSession:
             self._channel = None
 
     @property
+    def extensions(self) -> Mapping[str, str]:
+        """What the server offers, by keyword in capitals, with its parameters."""
+        return self._extensions
+
+    @property
     def _open(self) -> Channel:
         if self._channel is None:
             raise ConnectionError(_("the connection is closed"))
@@ -204,6 +211,7 @@ class SmtpSession:
         if silent and speaks_tls(self.server, patience, context()):
             raise tls_from_the_start(self.server)
         reply = self._open.read_reply()
+        self.greeting = readable(reply.text)
         if not reply.positive:
             raise self._refusal("connect", reply)
 
