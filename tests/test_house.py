@@ -30,7 +30,7 @@ LAYERS = (
     {"logins", "routes"},
     {"mailer"},
     {"outbox"},
-    {"integrations"},
+    {"integrations", "doctor"},
     {"cli"},
 )
 SAYING = {
