@@ -142,12 +142,11 @@ class Accounts:
         """The settings of this kind of token store: the table ``[stores.KIND]``."""
         return self._tables("stores").get(kind, {})
 
-    @property
-    def outbox_settings(self) -> Mapping[str, Any]:
-        """The settings of the outbox: the table ``[outbox]``."""
-        settings = self._document.get("outbox", {})
+    def settings(self, name: str) -> Mapping[str, Any]:
+        """The table of this name, such as ``[outbox]``; empty where there is none."""
+        settings = self._document.get(name, {})
         if not isinstance(settings, dict):
-            raise self._wrong("outbox")
+            raise self._wrong(name)
         return settings
 
     def add(self, account: Account) -> None:

@@ -21,7 +21,7 @@ from ..i18n import _
 from .exits import OK, USAGE, Fault, Interrupted, Terminated, UsageError, exit_code, failure
 from .output import Output, make_lenient
 
-__all__ = ["main"]
+__all__ = ["main", "sendmail"]
 
 COMMANDS = {
     "login": "login",
@@ -29,6 +29,7 @@ COMMANDS = {
     "accounts": "accounts",
     "default": "default",
     "logout": "logout",
+    "sendmail": "sendmail",
     "try": "try_",
     "sandbox": "sandbox",
 }
@@ -41,6 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     with _termination_heard():
         return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def sendmail() -> int:
+    """Run as the program sendmail does; returns its exit code. Raises nothing."""
+    return main(["sendmail", *sys.argv[1:]])
 
 
 def _main(words: list[str]) -> int:

@@ -65,7 +65,8 @@ class Outbox:
         ask_passphrase: Callable[[str], Secret] | None = None,
     ) -> None:
         accounts = Accounts(home)
-        policy = on_unknown if on_unknown is not None else accounts.outbox_settings.get("on_unknown", "hold")
+        configured = accounts.settings("outbox").get("on_unknown", "hold")
+        policy = configured if on_unknown is None else on_unknown
         if policy not in ("hold", "resend"):
             raise ConfigError(
                 _("{value!r} is no policy for messages that may have been sent.").format(value=policy),
