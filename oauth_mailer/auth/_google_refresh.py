@@ -6,16 +6,20 @@ from ..accounts import Account
 from ..errors import LoginRequired, MailerError, RouteError, SendError
 from ..i18n import _
 from ..stores import Secret
+from ._google_age import ended_in_testing, looks_like_testing
 from ._google_endpoint import Endpoint, nonsense
 from ._google_tokens import Access, Consent
 
 __all__ = ["refreshed", "refusal"]
 
 
-def refreshed(account: Account, consent: Consent, timeout: float) -> tuple[Access, Secret]:
+def refreshed(
+    account: Account, consent: Consent, timeout: float, *, last_good: float | None = None
+) -> tuple[Access, Secret]:
     """An access token, and the refresh token for the next time: the same one, or its successor.
 
-    ``timeout``: seconds for one step on the network.
+    ``timeout``: seconds for one step on the network; ``last_good``: when the one before came, in seconds
+    since 1970, if that is known.
 
     Raises ``LoginRequired`` where the consent is no longer good, ``RouteError`` where the client is not, and
     ``TransientError`` where Google could not be asked or answered nonsense.
@@ -38,7 +42,7 @@ def refreshed(account: Account, consent: Consent, timeout: float) -> tuple[Acces
         raise
     except Exception:  # noqa: BLE001 - an answer that makes no sense fails in the library in many ways
         # Not the library's error but the answer itself is read: the error's text may hold a token.
-        raise _failure(account, endpoint) from None
+        raise _failure(account, endpoint, last_good) from None
     # A successor that is named but empty is none.
     successor = credentials.refresh_token or consent.refresh_token.reveal()
     access = Access.granted(endpoint.fields)
@@ -89,11 +93,13 @@ def refusal(account: Account, error: str, text: str) -> SendError:
     )
 
 
-def _failure(account: Account, endpoint: Endpoint) -> SendError:
+def _failure(account: Account, endpoint: Endpoint, last_good: float | None) -> SendError:
     fields = endpoint.fields
     word = fields.get("error")
     if not isinstance(word, str):
         return nonsense()
     if fields.get("error_subtype") == "invalid_rapt":  # a Workspace asks for the person every few hours
         word = "invalid_rapt"
+    if word == "invalid_grant" and looks_like_testing(account, last_good):
+        return ended_in_testing(account, endpoint.said)
     return refusal(account, word, endpoint.said)

@@ -140,12 +140,17 @@ class Access:
     @classmethod
     def read(cls, line: Secret | None) -> Access | None:
         """What is kept, or None where it is nothing usable."""
+        access = cls.kept(line)
+        return access if access and access.good() else None
+
+    @classmethod
+    def kept(cls, line: Secret | None) -> Access | None:
+        """What is kept, also where it has ended since: it says when the consent was last good."""
         try:
             fields = json.loads(line.reveal()) if line else {}
-            access = cls(Secret(fields["token"]), float(fields["since"]), float(fields["until"]))
+            return cls(Secret(fields["token"]), float(fields["since"]), float(fields["until"]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
-        return access if access.good() else None
 
     def line(self) -> Secret:
         """As it is kept."""

@@ -20,6 +20,7 @@ from ..accounts import Account, Accounts
 from ..errors import ConfigError, LoginRequired, MailerError, StoreError, TransientError
 from ..i18n import _, system_text
 from ..stores import Secret, TokenStore
+from ._google_age import ends_if_testing, given_at
 from ._google_client import Client, client_from, read_client
 from ._google_consent import IDENTITY, ConsentRequest
 from ._google_endpoint import Endpoint
@@ -33,9 +34,12 @@ __all__ = [
     "Consent",
     "ConsentRequest",
     "GoogleCredential",
+    "access_slot",
     "client_from",
     "consent_slot",
+    "ends_if_testing",
     "forget",
+    "given_at",
     "keep",
     "lock_file",
     "read_client",
@@ -69,6 +73,7 @@ class GoogleCredential:
         self._home = home
         self._lock = threading.Lock()
         self._access: Access | None = None
+        self._last_good: float | None = None  # when the latest token came, seconds since 1970
         self._failures = 0
         self._failure: MailerError | None = None  # the latest
         self._successor: tuple[Secret, Consent] | None = None  # what was kept, and what should replace it
@@ -104,18 +109,20 @@ class GoogleCredential:
 
     def _kept(self, refused: Secret | None) -> Access | None:
         try:
-            access = Access.read(self._store.get(access_slot(self._account)))
+            access = Access.kept(self._store.get(access_slot(self._account)))
         except StoreError as error:
             # It can be had again; whether the store works at all is seen when the consent is read.
             _log.debug("%s: no access token from the store (%s)", self._account.address, error.code)
             return None
+        if access is not None:
+            self._last_good = max(access.since, self._last_good or 0.0)
         return access if _fits(access, refused) else None
 
     def _refreshed(self) -> Access:
         account = self._account
         kept, consent = self._read()
         try:
-            access, successor = refreshed(account, consent, self._timeout)
+            access, successor = refreshed(account, consent, self._timeout, last_good=self._last_good)
         except LoginRequired:
             self._mark(required=True)
             raise
@@ -123,6 +130,7 @@ class GoogleCredential:
             # The old one may be worth nothing from now on: the new one is kept before anything else is done.
             self._succeeded(kept, Consent(consent.client, successor))
         _keep_access(account, self._store, access)
+        self._last_good = access.since
         self._mark(required=False)
         _log.info("%s: the access token was renewed", account.address)
         return access
