@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -177,7 +178,12 @@ def wrapper(tmp_path: Path) -> Path:
     return path
 
 
-def call(*command: str | Path, text: bytes = b"", cwd: Path | None = None, **env: str) -> None:
+def call(
+    *command: str | Path,
+    text: bytes = b"",
+    cwd: Path | None = None,
+    env: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     done = subprocess.run(
         [str(word) for word in command],
         input=text,
@@ -198,10 +204,10 @@ def test_git_send_email_sends_a_patch(box: Mailbox, wrapper: Path, tmp_path: Pat
     identity = {"GIT_CONFIG_GLOBAL": os.devnull, "HOME": str(tmp_path)}
     for who in ("AUTHOR", "COMMITTER"):
         identity |= {f"GIT_{who}_NAME": "张三", f"GIT_{who}_EMAIL": ME}
-    call("git", "init", "-q", repository, **identity)
+    call("git", "init", "-q", repository, env=identity)
     (repository / "file").write_text("hello\n", "utf-8")
-    call("git", "add", "file", cwd=repository, **identity)
-    call("git", "commit", "-q", "-m", "问候 and a hello", cwd=repository, **identity)
+    call("git", "add", "file", cwd=repository, env=identity)
+    call("git", "commit", "-q", "-m", "问候 and a hello", cwd=repository, env=identity)
     call(
         *(
             "git",
@@ -215,7 +221,7 @@ def test_git_send_email_sends_a_patch(box: Mailbox, wrapper: Path, tmp_path: Pat
         *("--to", "list@example.com", "--cc", "bob@example.com", "--bcc", "boss@example.com"),
         *("--suppress-cc=all", "--root", "HEAD"),
         cwd=repository,
-        **identity,
+        env=identity,
     )
     [mail] = box.messages
     assert sorted(mail.recipients) == ["bob@example.com", "boss@example.com", "list@example.com"]
@@ -235,7 +241,7 @@ def test_mailutils_mail_sends(box: Mailbox, wrapper: Path, tmp_path: Path) -> No
         "Disks 磁盘",
         "ann@example.com",
         text="full 满了\n".encode(),
-        HOME=str(tmp_path),
+        env={"HOME": str(tmp_path)},
     )
     [mail] = box.messages
     assert mail.recipients == ["ann@example.com"]
@@ -255,7 +261,7 @@ def test_mutt_sends_with_an_attachment(box: Mailbox, wrapper: Path, tmp_path: Pa
     call(
         *("mutt", "-F", muttrc, "-s", "季度报告", "-a", report, "--", "ann@example.com"),
         text=b"hello\n",
-        HOME=str(tmp_path),
+        env={"HOME": str(tmp_path)},
     )
     [mail] = box.messages
     assert mail.recipients == ["ann@example.com"]
@@ -271,7 +277,7 @@ def test_s_nail_sends(box: Mailbox, wrapper: Path, tmp_path: Path) -> None:
         *("s-nail", "-:/", "-Sv15-compat", "-Ssendwait", f"-Smta=file://{wrapper}", f"-Sfrom={ME}"),
         *("-s", "Hi", "-b", "boss@example.com", "ann@example.com"),
         text=b"hello\n",
-        HOME=str(tmp_path),
+        env={"HOME": str(tmp_path)},
     )
     [mail] = box.messages
     assert sorted(mail.recipients) == ["ann@example.com", "boss@example.com"]
