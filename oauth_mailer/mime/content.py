@@ -45,13 +45,14 @@ class Content:
             yield from self._blocks()
             return
         done = 0
+        self._progress(done, self.size)  # once more where the taker comes for the first block
         for block in self._blocks():
             yield block
             done += len(block)  # after the yield: the taker has come back, so it has done its part
             self._progress(done, self.size)
 
     def watched(self, progress: Callable[[int, int], None]) -> Content:
-        """The same, reporting the octets handed over so far and in all."""
+        """The same, reporting the octets handed over so far and in all; what ``progress`` raises ends it."""
         return Content(
             self._pieces, needs_8bit=self.needs_8bit, needs_smtputf8=self.needs_smtputf8, progress=progress
         )

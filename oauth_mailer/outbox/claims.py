@@ -160,10 +160,14 @@ def expire(connection: Connection, now: float) -> list[Entry]:
     ]
 
 
-def renew(connection: Connection, claims: Sequence[tuple[int, int]], worker: str, now: float) -> None:
-    """Give a sign of life for these entries and attempts."""
-    for number, attempt in claims:
-        connection.execute(
+def renew(
+    connection: Connection, claims: Sequence[tuple[int, int]], worker: str, now: float
+) -> set[tuple[int, int]]:
+    """Give a sign of life for these entries and attempts; those that are still this worker's."""
+    return {
+        (number, attempt)
+        for number, attempt in claims
+        if connection.execute(
             update(ENTRIES)
             .where(
                 ENTRIES.c.id == number,
@@ -172,7 +176,8 @@ def renew(connection: Connection, claims: Sequence[tuple[int, int]], worker: str
                 SENDING,
             )
             .values(beat=ENTRIES.c.beat + 1, lease=now + ENTRIES.c.span)
-        )
+        ).rowcount
+    }
 
 
 def suspects(connection: Connection, now: float) -> list[Suspect]:

@@ -179,9 +179,9 @@ class Worker:
         """
         begun = False
 
-        def begins(done: int, _total: int) -> None:
+        def begins(done: int, total: int) -> None:
             nonlocal begun
-            if done == 0:
+            if done < total:  # until its last octet may have left, nothing of it was accepted
                 self._check_lease(claim)
                 begun = True
 
@@ -265,12 +265,13 @@ class Worker:
         began = time.monotonic()
         try:
             with self._database.writing() as connection:
-                claims.renew(connection, held, self.name, self._database.clock.now())
+                ours = claims.renew(connection, held, self.name, self._database.clock.now())
         except OutboxError as error:
             _log.warning("no sign of life could be given: %s", error)
             return
         with self._lock:
-            self._held.update({one: began for one in held if one in self._held})
+            # What others have given up meanwhile has had no sign of life, and must not begin any more.
+            self._held.update({one: began for one in ours if one in self._held})
 
     def abandon(self) -> None:
         """The process ends now, without waiting: what is being sent may have been sent."""
