@@ -30,6 +30,7 @@ COMMANDS = {
     "default": "default",
     "logout": "logout",
     "sendmail": "sendmail",
+    "doctor": "doctor",
     "try": "try_",
     "sandbox": "sandbox",
 }
