@@ -30,7 +30,7 @@ LAYERS = (
     {"logins", "routes"},
     {"mailer"},
     {"outbox"},
-    {"integrations", "doctor"},
+    {"merge", "integrations", "doctor"},
     {"cli"},
 )
 SAYING = {

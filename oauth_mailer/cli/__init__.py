@@ -29,6 +29,7 @@ COMMANDS = {
     "accounts": "accounts",
     "default": "default",
     "logout": "logout",
+    "merge": "merge",
     "sendmail": "sendmail",
     "doctor": "doctor",
     "try": "try_",

@@ -145,6 +145,11 @@ class Outbox:
         with self._database.reading() as connection:
             return _rows.entry(connection, number)
 
+    def by_key(self, key: str) -> Entry | None:
+        """The entry that was added with this idempotency key, if there is one."""
+        with self._database.reading() as connection:
+            return _store.by_key(connection, key)
+
     def find(
         self, *, states: Collection[State | str] = (), account: str = "", after: int = 0
     ) -> Iterator[Entry]:
@@ -199,10 +204,13 @@ class Outbox:
             if not gone:
                 return count
 
-    def stats(self) -> Stats:
-        """How many entries are in each state, what is due, and which accounts wait for a person."""
+    def stats(self, *, key_prefix: str = "") -> Stats:
+        """How many entries are in each state, what is due, and which accounts wait for a person.
+
+        ``key_prefix``: only entries whose key begins with this are counted by their states.
+        """
         with self._database.reading() as connection:
-            return _store.stats(connection, self._database.clock.now())
+            return _store.stats(connection, self._database.clock.now(), key_prefix)
 
     def run(
         self,

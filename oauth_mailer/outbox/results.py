@@ -153,30 +153,38 @@ def _note_lane(connection: Connection, account: str, outcome: Outcome, now: floa
 
 
 def lapse(connection: Connection, suspect: Suspect, now: float, *, by: str, resends: bool) -> Entry | None:
-    """Give this claim up, if it is still the same: what it sent is unknown. ``resends``: as above."""
-    row = connection.execute(
+    """Give this claim up, if it is still the same: what it sent is unknown. ``resends``: as above.
+
+    ``by``: who does it; a worker that ends without waiting does it itself.
+    """
+    same = (
         select(ENTRIES.c.id)
         .where(
             ENTRIES.c.id == suspect.id,
             SENDING,
             ENTRIES.c.attempts == suspect.attempt,
             ENTRIES.c.worker == suspect.worker,
-            ENTRIES.c.beat == suspect.beat,
         )
         .with_for_update(skip_locked=True)
-    ).one_or_none()
-    if row is None:
+    )
+    if by != suspect.worker:
+        same = same.where(ENTRIES.c.beat == suspect.beat)
+    if connection.execute(same).one_or_none() is None:
         return None
-    said = _(
-        "The worker {worker} ended or stalled while it was sending: the message may have been sent."
-    ).format(worker=suspect.worker)
+    if by == suspect.worker:
+        code, said = "interrupted", _("Stopped while it was being sent.")
+    else:
+        code = "worker-lost"
+        said = _(
+            "The worker {worker} ended or stalled while it was sending: the message may have been sent."
+        ).format(worker=suspect.worker)
     state = moved(State.SENDING, Cause.UNKNOWN, suspect.id)
     put(
         connection,
         suspect.id,
-        {"state": state, "code": "worker-lost", "text": said, "changed": now, "worker": ""},
+        {"state": state, "code": code, "text": said, "changed": now, "worker": ""},
     )
-    note(connection, suspect.id, now, state, worker=by, verdict="unknown", code="worker-lost", text=said)
+    note(connection, suspect.id, now, state, worker=by, verdict="unknown", code=code, text=said)
     if resends:
         resend(connection, suspect.id, now, now, by)
     return entry(connection, suspect.id)

@@ -45,13 +45,16 @@ VERSION = 2
 
 _PREFIX = "oauth_mailer_"  # they may stand beside an application's own
 _META = MetaData()
+_KEY = Text().with_variant(
+    Text(collation="C"), "postgresql"
+)  # in the order of their octets, as SQLite has it
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by themselves for INTEGER only
 
 ENTRIES = Table(
     f"{_PREFIX}entries",
     _META,
     Column("id", _NUMBER, primary_key=True, autoincrement=True),
-    Column("key", Text, unique=True),
+    Column("key", _KEY, unique=True),
     Column("fingerprint", Text, nullable=False),
     Column("account", Text, nullable=False),
     Column("fallback", Text),  # JSON; NULL: those of the account when it is sent

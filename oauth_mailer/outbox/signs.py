@@ -43,13 +43,14 @@ class WorkerLock:
         except OSError as error:
             _log.debug("no lock for worker %s (%s)", self.name, type(error).__name__)
 
-    def close(self) -> None:
-        """Let go, in good order."""
+    def close(self, *, orderly: bool) -> None:
+        """Let go. ``orderly``: nothing is left that others must find."""
         if self._lock is not None:
             path = Path(self._lock.lock_file)
             self._lock.release()
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            if orderly:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
             self._lock = None
 
 

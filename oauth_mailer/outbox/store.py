@@ -20,7 +20,7 @@ from .rows import PRIORITIES, SHOWN, entry_of, found, moment, note, put
 from .schema import ENTRIES, HISTORY, LANES, PARTS, QUEUED, USES
 from .states import Cause, State, moved
 
-__all__ = ["New", "add", "change", "find", "history", "letter", "purge", "stats"]
+__all__ = ["New", "add", "by_key", "change", "find", "history", "letter", "purge", "stats"]
 
 _CHUNK = 200
 
@@ -94,6 +94,12 @@ def _same(connection: Connection, new: New) -> Entry:
             hint=_("Give another key. To see the other: oauth-mailer outbox show {id}").format(id=row.id),
         )
     return entry_of(row._mapping)
+
+
+def by_key(connection: Connection, key: str) -> Entry | None:
+    """The entry with this key, if there is one."""
+    row = connection.execute(select(*SHOWN).where(ENTRIES.c.key == key)).one_or_none()
+    return None if row is None else entry_of(row._mapping)
 
 
 def find(
@@ -195,9 +201,12 @@ def purge(connection: Connection, states: Collection[State], before: float, limi
     return len(numbers)
 
 
-def stats(connection: Connection, now: float) -> Stats:
+def stats(connection: Connection, now: float, key_prefix: str = "") -> Stats:
     """The outbox at a glance."""
     counted = select(ENTRIES.c.state, func.count()).group_by(ENTRIES.c.state)
+    if key_prefix:
+        # A range, which the index of the keys serves.
+        counted = counted.where(ENTRIES.c.key >= key_prefix, ENTRIES.c.key < key_prefix + "\U0010ffff")
     counts = {State(state): count for state, count in connection.execute(counted)}
     due = select(func.count(), func.min(ENTRIES.c.due)).where(QUEUED, ENTRIES.c.due <= now)
     ready, oldest = connection.execute(due).one()

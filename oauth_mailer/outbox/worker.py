@@ -15,15 +15,15 @@ from contextlib import contextmanager
 
 from ..errors import MailerError, OutboxError
 from ..i18n import _
-from . import claims, results, rows
+from . import claims, results
 from .caretaker import Caretaker, Settings
-from .claims import Claim
+from .claims import Claim, Suspect
 from .database import Database
 from .delivery import Delivery
 from .entry import Entry, Event
 from .results import Outcome
 from .signs import WorkerLock
-from .states import Cause, State
+from .states import MOVES, Cause, State
 
 __all__ = ["Worker"]
 
@@ -31,13 +31,6 @@ _log = logging.getLogger(__name__)
 
 _POLL = 1.0  # seconds between two looks whether something is due
 _PATIENCE = 60.0  # seconds to go on trying to write a result down, once nothing else is to be done
-
-_TOLD = {
-    Cause.SENT: State.SENT,
-    Cause.LATER: State.QUEUED,
-    Cause.REJECTED: State.REJECTED,
-    Cause.UNKNOWN: State.UNKNOWN,
-}
 
 
 class Worker:
@@ -83,18 +76,18 @@ class Worker:
             threading.Thread(target=self._work, args=(once, failures), name=f"outbox-{number}", daemon=True)
             for number in range(threads)
         ]
-        with self.alive():
-            try:
-                for thread in crew:
-                    thread.start()
-                _join(crew)
-            except KeyboardInterrupt:
-                self.stopping.set()
+        try:
+            with self.alive():
                 try:
+                    for thread in crew:
+                        thread.start()
                     _join(crew)
                 except KeyboardInterrupt:
-                    self.abandon()
-                raise
+                    self.stopping.set()
+                    _join(crew)
+                    raise
+        finally:
+            self.abandon()  # what is on its way still, because a person would not wait for it
         if failures:
             raise failures[0]
 
@@ -245,7 +238,7 @@ class Worker:
                 pause = min(2 * pause, 5 * _POLL)
         with self._lock:
             self._held.pop((claim.entry.id, claim.attempt), None)
-        self._tell(Event(state=_TOLD[outcome.cause], entry=entry))
+        self._tell(Event(state=MOVES[State.SENDING, outcome.cause], entry=entry))
         return entry
 
     def _tell(self, event: Event) -> None:
@@ -278,18 +271,22 @@ class Worker:
         with self._lock:
             held = list(self._held)
         for number, attempt in held:
+            mine = Suspect(number, attempt, self.name, beat=0, span=0.0, lapsed=True)
             with self._database.writing() as connection:
-                claim = Claim(rows.entry(connection, number), attempt)
-                outcome = Outcome(
-                    cause=Cause.UNKNOWN, code="interrupted", text=_("Stopped while it was being sent.")
+                entry = results.lapse(
+                    connection,
+                    mine,
+                    self._database.clock.now(),
+                    by=self.name,
+                    resends=self._settings.resend,
                 )
-                entry = results.settle(connection, claim, outcome, self.name, self._database.clock.now())
-            self._tell(Event(state=State.UNKNOWN, entry=entry))
+            if entry is not None:
+                self._tell(Event(state=State.UNKNOWN, entry=entry))
 
     def close(self) -> None:
         """Close the connections to providers, and let go of the sign of life."""
         self._delivery.close()
-        self._sign.close()
+        self._sign.close(orderly=not self._held)
 
 
 def _join(threads: list[threading.Thread]) -> None:

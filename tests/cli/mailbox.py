@@ -86,6 +86,10 @@ class Mailbox:
 
         self._acts[step] = act
 
+    def answer_again(self, step: str) -> None:
+        """From now on, answer this step as at first."""
+        self._acts.pop(step, None)
+
     def wait_for_silence(self) -> None:
         """Until the client waits for the answer that never comes."""
         assert self.reached.wait(_PATIENCE)
