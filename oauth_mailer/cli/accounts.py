@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..i18n import _
@@ -51,9 +52,11 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _row(account: Account, *, is_default: bool) -> dict[str, Any]:
+    from ..auth.google import ends_if_testing
     from ..logins import login_state
     from ..stores import store_kind
 
+    ends = ends_if_testing(account)
     return {
         "address": account.address,
         "name": account.name,
@@ -63,6 +66,8 @@ def _row(account: Account, *, is_default: bool) -> dict[str, Any]:
         "store": store_kind(account.store),
         "default": is_default,
         "login": login_state(account),
+        "logged_in": account.logged_in,
+        "ends_if_testing": ends.isoformat(timespec="seconds") if ends else "",
         "fallback": list(account.fallback),
     }
 
@@ -73,7 +78,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
         "required": _("login required"),
         "missing": _("its secret is not in the environment"),
     }
-    lines = [("", _("ADDRESS"), _("PROVIDER"), _("BY"), _("SECRET IN"), "")]
+    lines = [("", _("ADDRESS"), _("PROVIDER"), _("BY"), _("SECRET IN"), _("LOGGED IN"), "")]
     lines += [
         (
             "*" if row["default"] else "",
@@ -81,7 +86,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
             row["provider"],
             row["server"] or row["transport"],
             row["store"],
-            states[row["login"]],
+            row["logged_in"][:10],
+            states[row["login"]] or _end(row["ends_if_testing"]),
         )
         for row in rows
     ]
@@ -91,3 +97,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
         "  ".join(padded(cell, wide) for cell, wide in zip(line, widths, strict=True)).rstrip()
         for line in cells
     )
+
+
+def _end(moment: str) -> str:
+    """What is said of a consent that may end soon; later, it is proven that its app is not in testing."""
+    if not moment or datetime.fromisoformat(moment) < datetime.now(UTC):
+        return ""
+    return _("ends on {day} if its app is in testing").format(day=moment[:10])

@@ -45,7 +45,10 @@ def _by_google(patient: Patient) -> Finding:
     from ..stores import Secret
     from ..wire.one_post import PostClient
 
-    url = client_from(patient.account.client, Secret("")).token_uri
+    try:
+        url = client_from(patient.account.client, Secret("")).token_uri
+    except ConfigError:  # which the check of the client tells
+        return skipped(_("Not checked: it needs {check}.").format(check="client"))
     client = PostClient(timeout=patient.settings.timeout, ca_file=patient.account.ca_file)
     begun = time.time()
     try:

@@ -14,6 +14,7 @@ from ..stores import Secret
 from ..wire.endpoint import is_loopback
 from .finding import Finding, ok, skipped, warning
 from .patient import Patient
+from .secrets import known_refused
 
 __all__ = ["api", "client", "consent", "scopes", "token"]
 
@@ -72,13 +73,10 @@ def consent(patient: Patient) -> Finding:
     if given is None or ends is None:
         return skipped(_("When the consent was given is not known here."))
     days = max((datetime.now(UTC) - given).days, 0)
-    text = _("Given on {day}, {days} days ago.").format(day=f"{given:%Y-%m-%d}", days=days)
+    text = _("Given on {day}, {days} days ago.") if days else _("Given on {day}, today.")
+    text = text.format(day=f"{given:%Y-%m-%d}", days=days)
     if account.login_required:
-        return warning(
-            text,
-            cause=_("Google was found to accept it no longer."),
-            hint=_("Run: oauth-mailer login {address}").format(address=account.address),
-        )
+        return known_refused(patient, text, _("Google was found to accept it no longer."))
     if datetime.now(UTC) < ends:
         return warning(
             text,

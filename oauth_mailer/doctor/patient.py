@@ -20,7 +20,7 @@ from .finding import Finding, failed, skipped, warning
 
 __all__ = ["Check", "Machine", "Patient", "Settings", "examined", "within"]
 
-STEPS = 8
+STEPS = 6
 """Steps that all checks of one account may take together before those that connect are left out."""
 
 _T = TypeVar("_T")

@@ -37,6 +37,7 @@ def send_test(address: str, to: str, settings: Settings) -> Finding:
     """One real message by this account alone; its receipt, or what went wrong."""
     try:
         account = Accounts(settings.home).get(address)
+        address = account.address
         mailer = open_mailer(
             account.address,
             fallback=(),

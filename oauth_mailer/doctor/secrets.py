@@ -15,7 +15,7 @@ from ..logins import login_state
 from .finding import Finding, ok, warning
 from .patient import Patient
 
-__all__ = ["login", "secret", "store"]
+__all__ = ["known_refused", "login", "secret", "store"]
 
 KNOWN = ("code", "google")
 """Kinds of login of which the store's entry is known here."""
@@ -104,12 +104,20 @@ def login(patient: Patient) -> Finding:
     except ValueError:
         day = ""
     if login_state(account, home=patient.accounts.home) == "required":
-        return warning(
+        return known_refused(
+            patient,
             _("The last login, of {day}, was refused since.").format(day=day or "?"),
-            cause=_("Its server is not asked again until somebody acts, or the time that it named is over."),
-            hint=_("Run: oauth-mailer login {address}").format(address=account.address),
+            _("Its server is not asked again until somebody acts, or the time that it named is over."),
         )
     return ok(_("Logged in on {day}.").format(day=day) if day else _("Nothing speaks against it."))
+
+
+def known_refused(patient: Patient, text: str, cause: str) -> Finding:
+    """What is known of a login that was refused before; a check that may connect asks the provider later."""
+    hint = _("Run: oauth-mailer login {address}").format(address=patient.account.address)
+    if patient.settings.offline:
+        raise LoginRequired(f"{text} {cause}", code="login-required", hint=hint)
+    return warning(text, cause=cause, hint=hint)
 
 
 def _exposed(address: str) -> list[str]:
