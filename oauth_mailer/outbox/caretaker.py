@@ -83,10 +83,19 @@ class Caretaker:
         at = next(self._turns) % max(len(accounts), 1)
         return accounts[at:] + accounts[:at]
 
-    def look_around(self) -> None:
-        """Every few seconds: accounts that are new or were mended, workers that are no more, what expired."""
+    def knows(self, account: str) -> bool:
+        """Whether this account can send from here; that of the first message is looked at, for its limits."""
+        if account not in self.accounts:
+            self.look_around(now=True)
+        return account in self.accounts
+
+    def look_around(self, *, now: bool = False) -> None:
+        """Every few seconds: accounts that are new or were mended, workers that are no more, what expired.
+
+        ``now``: however long ago the last time was.
+        """
         with self._looking:
-            if time.monotonic() - self._looked < min(_EVERY, self._settings.lease / 2):
+            if not now and time.monotonic() - self._looked < min(_EVERY, self._settings.lease / 2):
                 return
             self._look_at_clock()
             self._look_at_accounts()

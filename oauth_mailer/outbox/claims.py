@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -17,10 +18,10 @@ from ..i18n import _
 from . import pacing
 from .entry import Entry
 from .rows import PRIORITIES, SHOWN, entry, entry_of, note, put
-from .schema import ENTRIES, QUEUED, SCHEMA, SENDING, check_version
+from .schema import ENTRIES, LANES, QUEUED, SCHEMA, SENDING, check_version
 from .states import Cause, State, moved
 
-__all__ = ["Claim", "Suspect", "claim", "expire", "renew", "suspects", "turn_back"]
+__all__ = ["Claim", "Suspect", "claim", "expire", "ready", "renew", "suspects", "turn_back"]
 
 _PROBE = 60.0
 """Seconds in which nobody else tries an account that did not work the last time."""
@@ -110,6 +111,23 @@ def _next(connection: Connection, account: str, now: float, number: int | None) 
         return connection.execute(_THIS, {**given, "number": number}).one_or_none()
     found = (connection.execute(_NEXT, {**given, "priority": one}).one_or_none() for one in _PRIORITIES)
     return next((row for row in found if row is not None), None)
+
+
+def ready(connection: Connection, accounts: Sequence[str], now: float, limit: int) -> tuple[int, ...]:
+    """The numbers of the entries that could be claimed now, an entry of each account in turn."""
+    check_version(connection)
+    found = []
+    for lane in connection.execute(select(LANES).where(LANES.c.account.in_(accounts))).all():
+        room = min(limit, pacing.room(connection, lane, now))
+        due = (
+            select(ENTRIES.c.id)
+            .where(QUEUED, ENTRIES.c.account == lane.account, ENTRIES.c.due <= now)
+            .order_by(ENTRIES.c.priority, ENTRIES.c.due, ENTRIES.c.id)
+            .limit(room)
+        )
+        found.append(connection.execute(due).scalars().all() if room else [])
+    in_turn = chain.from_iterable(zip_longest(*found))
+    return tuple(number for number in in_turn if number is not None)[:limit]
 
 
 def _next_due(connection: Connection, account: str) -> float:

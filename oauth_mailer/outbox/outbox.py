@@ -22,7 +22,8 @@ from . import rows as _rows
 from . import store as _store
 from .caretaker import Settings
 from .database import Database
-from .entry import Entry, Event, Record, Stats
+from .engine import Engine, Hearer
+from .entry import Entry, Record, Stats
 from .letter import pack, subject_of, unpack
 from .senders import Senders
 from .states import Cause, State
@@ -78,15 +79,14 @@ class Outbox:
         self._timeout = timeout
         self._ask_passphrase = ask_passphrase
         self._resend = policy == "resend"
-        self._lock = threading.Lock()
         self._senders = Senders(self.home, lambda address: self._mailer(address, ()))
         self._lanes: set[str] = set()  # those that are known to be there
         self._lease = lease
         self._keep = keep
-        self._worker: tuple[int, Worker] | None = None
         self._database = Database(
             os.environ.get("OAUTH_MAILER_OUTBOX_URL", "") if url is None else url, self.home
         )
+        self._engine = Engine(self._database, self._settings)
 
     def add(
         self,
@@ -217,7 +217,7 @@ class Outbox:
         *,
         once: bool = False,
         workers: int = 1,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: Hearer | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         """Send what is due, for ever; or, with ``once``, until nothing is due any more.
@@ -234,19 +234,26 @@ class Outbox:
         finally:
             worker.close()
 
-    def deliver(self, number: int) -> Entry:
+    def deliver(self, number: int, *, on_event: Hearer | None = None) -> Entry:
         """Send this entry now, if it is due; the entry as it is then. For an engine of one's own.
 
         An entry that is not due, that waits for its account, or that somebody else sends, stays as it is; so
-        whoever delivers a job twice sends once. Raises ``OutboxError``.
+        whoever delivers a job twice sends once. ``on_event``: told what this call brings about. Raises
+        ``OutboxError``; and what is thrown at this thread meanwhile, as a time limit, once the result is kept.
         """
-        return self._own_worker().deliver_one(number) or self.get(number)
+        return self._engine.deliver(number, on_event)
+
+    def sweep(self, *, limit: int = 1000, on_event: Hearer | None = None) -> tuple[int, ...]:
+        """Give up workers that are no more and what expired; then the numbers of what can be sent now.
+
+        For an engine of one's own, which delivers them: so many at most, and of each account no more than its
+        limits allow. ``on_event``: told what this call brings about. Raises ``OutboxError``.
+        """
+        return self._engine.sweep(limit, on_event)
 
     def close(self) -> None:
         """Close what is open. The outbox may be used again afterwards."""
-        if self._worker is not None and self._worker[0] == os.getpid():
-            self._worker[1].close()
-        self._worker = None
+        self._engine.close()
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -260,13 +267,6 @@ class Outbox:
     def _change(self, number: int, cause: Cause, code: str) -> Entry:
         with self._database.writing() as connection:
             return _store.change(connection, number, cause, self._database.clock.now(), code=code)
-
-    def _own_worker(self) -> Worker:
-        """The worker of this process: a forked child must not pass for its parent."""
-        with self._lock:
-            if self._worker is None or self._worker[0] != os.getpid():
-                self._worker = (os.getpid(), Worker(self._database, self._settings()))
-            return self._worker[1]
 
     def _settings(self) -> Settings:
         return Settings(

@@ -30,6 +30,7 @@ __all__ = [
     "pause",
     "ready_at",
     "resume",
+    "room",
     "set_limits",
 ]
 
@@ -37,6 +38,8 @@ _LONGEST = 3600.0
 """Seconds between two tries of a message, or two looks at a paused account, at most."""
 
 _LANE_LONGEST = 300.0
+
+_MANY = 1_000_000
 
 
 def entry_pause(attempts: int, retry_after: float | None) -> float:
@@ -106,6 +109,20 @@ def ready_at(connection: Connection, row: Any, limits: Mapping[int, int], now: f
             # What stands in the future was written before the clock was set back: counted as of now.
             ready = max(ready, min(oldest, now) + seconds)
     return ready
+
+
+def room(connection: Connection, row: Any, now: float) -> int:
+    """How many messages the account of this row may begin now."""
+    spans = limits(connection, row.account)
+    if ready_at(connection, row, spans, now) > now:
+        return 0
+    if row.failures or row.paused:  # one that tries whether it works again
+        return 1
+    left = [_MANY]
+    for seconds, messages in spans.items():
+        used = select(func.count()).where(USAGE.c.account == row.account, USAGE.c.at > now - seconds)
+        left.append(messages - connection.execute(used).scalar_one())
+    return max(min(left), 0)
 
 
 def note_use(connection: Connection, account: str, entry: int, attempt: int, now: float) -> None:

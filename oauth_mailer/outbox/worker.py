@@ -25,7 +25,7 @@ from .results import Outcome
 from .signs import WorkerLock
 from .states import MOVES, Cause, State
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "join"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +53,8 @@ class Worker:
         self._sign = WorkerLock(settings.home)
         self._held: dict[tuple[int, int], float] = {}  # when each claim last gave a sign of life
         self._lock = threading.Lock()
-        self._caretaker = Caretaker(database, settings, self.name, self._tell)
-        self._delivery = Delivery(database, settings, lambda: self._caretaker.accounts)
+        self.caretaker = Caretaker(database, settings, self.name, self._tell)
+        self._delivery = Delivery(database, settings, lambda: self.caretaker.accounts)
         self._patience = _PATIENCE
         self.stopping = stopping or threading.Event()
 
@@ -69,7 +69,7 @@ class Worker:
         A ``KeyboardInterrupt`` lets what is being sent end, and is raised then; a second one does not wait,
         and leaves it unknown. Raises ``OutboxError`` where the database fails and ``once`` is set.
         """
-        self._caretaker.starting = not once
+        self.caretaker.starting = not once
         self._patience = _PATIENCE if once else math.inf
         failures: list[BaseException] = []
         crew = [
@@ -81,10 +81,10 @@ class Worker:
                 try:
                     for thread in crew:
                         thread.start()
-                    _join(crew)
+                    join(crew)
                 except KeyboardInterrupt:
                     self.stopping.set()
-                    _join(crew)
+                    join(crew)
                     raise
         finally:
             self.abandon()  # what is on its way still, because a person would not wait for it
@@ -112,7 +112,7 @@ class Worker:
         try:
             while not self.stopping.is_set():
                 try:
-                    self._caretaker.look_around()
+                    self.caretaker.look_around()
                     claim, soonest = self.take()
                 except MailerError as error:  # of the database, or of the configuration
                     if once:
@@ -122,7 +122,7 @@ class Worker:
                     continue
                 if claim is not None:
                     self.deliver(claim)
-                elif once and not self._caretaker.watches:
+                elif once and not self.caretaker.watches:
                     return
                 else:
                     left = _POLL if soonest is None else soonest - self._database.clock.now()
@@ -131,28 +131,19 @@ class Worker:
             failures.append(error)
             self.stopping.set()
 
-    def deliver_one(self, number: int) -> Entry | None:
-        """Send the entry of this number, if it may be sent now; else None."""
-        self._caretaker.look_around()
-        claim, _soonest = self.take(number)
-        if claim is None:
-            return None
-        with self.alive():
-            return self.deliver(claim)
-
-    def take(self, number: int | None = None) -> tuple[Claim | None, float | None]:
-        """Claim the next entry that is due, or that of this number; else say when there may be one."""
+    def take(self, entry: Entry | None = None) -> tuple[Claim | None, float | None]:
+        """Claim the next entry that is due, or this one; else say when there may be one."""
         found: Claim | None = None
         now = self._database.clock.now()
         try:
             with self._database.writing() as connection:
                 found, soonest = claims.claim(
                     connection,
-                    self._caretaker.turn(),
+                    self.caretaker.turn() if entry is None else (entry.account,),
                     self.name,
                     now,
                     lease=self._settings.lease,
-                    number=number,
+                    number=None if entry is None else entry.id,
                 )
                 if found is not None:
                     with self._lock:
@@ -161,7 +152,7 @@ class Worker:
             if found is not None:
                 with self._lock:
                     self._held.pop((found.entry.id, found.attempt), None)
-                self._caretaker.doubt(found)
+                self.caretaker.doubt(found)
             raise
         return found, soonest
 
@@ -289,7 +280,8 @@ class Worker:
         self._sign.close(orderly=not self._held)
 
 
-def _join(threads: list[threading.Thread]) -> None:
+def join(threads: list[threading.Thread]) -> None:
+    """Wait for all of them."""
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)  # in small portions, so that a signal is heard on Windows too
