@@ -82,7 +82,7 @@ class Stats:
 
     ``counts``: entries by state; ``due``: how many may be tried now; ``oldest``: when the oldest of these
     became due; ``next_due``: when the next of the others does; ``paused``: why an account's messages wait for
-    a person, by account.
+    a person, by account; ``hints``: what that person may do; ``waiting``: how many are queued, by account.
     """
 
     counts: Mapping[State, int]
@@ -90,3 +90,5 @@ class Stats:
     oldest: datetime | None
     next_due: datetime | None
     paused: Mapping[str, str]
+    hints: Mapping[str, str] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)

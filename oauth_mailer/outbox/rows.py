@@ -9,14 +9,25 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from ..errors import OutboxError
+from ..errors import MessageError, OutboxError
 from ..i18n import _
 from ..message import Priority
 from .entry import Entry
 from .schema import ENTRIES, HISTORY
 from .states import State
 
-__all__ = ["PRIORITIES", "SHOWN", "entry", "entry_of", "found", "locked", "moment", "note", "put"]
+__all__ = [
+    "PRIORITIES",
+    "SHOWN",
+    "entry",
+    "entry_of",
+    "found",
+    "locked",
+    "moment",
+    "note",
+    "put",
+    "seconds",
+]
 
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
@@ -88,6 +99,17 @@ def entry_of(row: Mapping[Any, Any]) -> Entry:
 def moment(seconds: float) -> datetime:
     """The time that is kept as seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def seconds(moment: datetime) -> float:
+    """The same the other way round. Raises ``MessageError`` for a time without a zone."""
+    if moment.tzinfo is None:
+        raise MessageError(
+            _("The time {moment} has no time zone.").format(moment=moment),
+            code="time-zone",
+            hint=_("Give it one: datetime.now(UTC) + timedelta(hours=1), or moment.astimezone()."),
+        )
+    return moment.timestamp()
 
 
 def note(

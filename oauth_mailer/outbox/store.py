@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import OutboxError
@@ -103,15 +103,29 @@ def by_key(connection: Connection, key: str) -> Entry | None:
 
 
 def find(
-    connection: Connection, *, states: Collection[State] = (), account: str = "", after: int = 0
+    connection: Connection,
+    *,
+    states: Collection[State] = (),
+    account: str = "",
+    after: int = 0,
+    newest: int = 0,
 ) -> Iterator[Entry]:
-    """Entries in the order of their numbers, those above ``after``; read a few at a time."""
+    """Entries in the order of their numbers, those above ``after``; read a few at a time.
+
+    ``newest``: only so many, those with the highest numbers; 0 for all.
+    """
+    wanted: list[ColumnElement[bool]] = []
+    if states:
+        wanted.append(ENTRIES.c.state.in_([state.value for state in states]))
+    if account:
+        wanted.append(func.lower(ENTRIES.c.account) == account.lower())
+    if newest:
+        last = select(ENTRIES.c.id).where(ENTRIES.c.id > after, *wanted)
+        first = last.order_by(ENTRIES.c.id.desc()).offset(newest - 1).limit(1)
+        if (number := connection.execute(first).scalar_one_or_none()) is not None:
+            after = number - 1
     while True:
-        query = select(*SHOWN).where(ENTRIES.c.id > after).order_by(ENTRIES.c.id).limit(_CHUNK)
-        if states:
-            query = query.where(ENTRIES.c.state.in_([state.value for state in states]))
-        if account:
-            query = query.where(func.lower(ENTRIES.c.account) == account.lower())
+        query = select(*SHOWN).where(ENTRIES.c.id > after, *wanted).order_by(ENTRIES.c.id).limit(_CHUNK)
         rows = connection.execute(query).all()
         yield from (entry_of(row._mapping) for row in rows)
         if len(rows) < _CHUNK:
@@ -212,13 +226,18 @@ def stats(connection: Connection, now: float, key_prefix: str = "") -> Stats:
     ready, oldest = connection.execute(due).one()
     following = select(func.min(ENTRIES.c.due)).where(QUEUED, ENTRIES.c.due > now)
     next_due = connection.execute(following).scalar_one_or_none()
-    held = connection.execute(select(LANES.c.account, LANES.c.paused).where(LANES.c.paused != ""))
+    held = connection.execute(select(LANES).where(LANES.c.paused != "")).all()
+    waiting = (
+        select(ENTRIES.c.account, func.count().label("messages")).where(QUEUED).group_by(ENTRIES.c.account)
+    )
     return Stats(
         counts={state: counts.get(state, 0) for state in State},
         due=ready,
         oldest=None if oldest is None else moment(oldest),
         next_due=None if next_due is None else moment(next_due),
         paused={row.account: row.paused for row in held},
+        hints={row.account: row.hint for row in held},
+        waiting={row.account: row.messages for row in connection.execute(waiting)},
     )
 
 
