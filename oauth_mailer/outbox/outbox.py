@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..accounts import Accounts
-from ..errors import ConfigError
+from ..errors import ConfigError, MessageError
 from ..i18n import _
 from ..mailer import Mailer, open_mailer
 from ..message import Message, Priority, RawMessage
@@ -22,7 +22,8 @@ from . import rows as _rows
 from . import store as _store
 from .caretaker import Settings
 from .database import Database
-from .entry import Entry, Event, Record, Stats
+from .engine import Engine, Hearer
+from .entry import Entry, Record, Stats
 from .letter import pack, subject_of, unpack
 from .senders import Senders
 from .states import Cause, State
@@ -78,15 +79,14 @@ class Outbox:
         self._timeout = timeout
         self._ask_passphrase = ask_passphrase
         self._resend = policy == "resend"
-        self._lock = threading.Lock()
         self._senders = Senders(self.home, lambda address: self._mailer(address, ()))
         self._lanes: set[str] = set()  # those that are known to be there
         self._lease = lease
         self._keep = keep
-        self._worker: tuple[int, Worker] | None = None
         self._database = Database(
             os.environ.get("OAUTH_MAILER_OUTBOX_URL", "") if url is None else url, self.home
         )
+        self._engine = Engine(self._database, self._settings)
 
     def add(
         self,
@@ -115,7 +115,7 @@ class Outbox:
         """
         account, recipients = self._senders.check(message, account)
         now = self._database.clock.now()
-        start = None if not_before is None else _rows.seconds(not_before)
+        start = _seconds(not_before)
         new = _store.New(
             letter=pack(message),
             account=account,
@@ -128,9 +128,7 @@ class Outbox:
             not_before=start,
             expires=max(now, start or 0.0) + expires.total_seconds()
             if isinstance(expires, timedelta)
-            else None
-            if expires is None
-            else _rows.seconds(expires),
+            else _seconds(expires),
         )
         with self._database.writing(connection) as own:
             entry, _added = _store.add(own, new, now, lane_known=account in self._lanes)
@@ -153,16 +151,17 @@ class Outbox:
             return _store.by_key(connection, key)
 
     def find(
-        self, *, states: Collection[State | str] = (), account: str = "", after: int = 0, newest: int = 0
+        self, *, states: Collection[State | str] = (), account: str = "", after: int = 0
     ) -> Iterator[Entry]:
         """Entries in the order in which they were added, read a few at a time.
 
         ``states``: those in one of these; ``account``: those of this one; ``after``: those with a higher
-        number; ``newest``: only so many, those that were added last.
+        number.
         """
-        chosen = [State(one) for one in states]
         with self._database.reading() as connection:
-            yield from _store.find(connection, states=chosen, account=account, after=after, newest=newest)
+            yield from _store.find(
+                connection, states=[State(one) for one in states], account=account, after=after
+            )
 
     def history(self, number: int) -> tuple[Record, ...]:
         """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
@@ -218,7 +217,7 @@ class Outbox:
         *,
         once: bool = False,
         workers: int = 1,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: Hearer | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         """Send what is due, for ever; or, with ``once``, until nothing is due any more.
@@ -235,19 +234,26 @@ class Outbox:
         finally:
             worker.close()
 
-    def deliver(self, number: int) -> Entry:
+    def deliver(self, number: int, *, on_event: Hearer | None = None) -> Entry:
         """Send this entry now, if it is due; the entry as it is then. For an engine of one's own.
 
         An entry that is not due, that waits for its account, or that somebody else sends, stays as it is; so
-        whoever delivers a job twice sends once. Raises ``OutboxError``.
+        whoever delivers a job twice sends once. ``on_event``: told what this call brings about. Raises
+        ``OutboxError``, and what is thrown at this thread meanwhile (a time limit), once the result is kept.
         """
-        return self._own_worker().deliver_one(number) or self.get(number)
+        return self._engine.deliver(number, on_event)
+
+    def sweep(self, *, limit: int = 1000, on_event: Hearer | None = None) -> tuple[int, ...]:
+        """Give up workers that are no more and what expired; then the numbers of what can be sent now.
+
+        For an engine of one's own, which delivers them: so many at most, and of each account no more than its
+        limits allow. ``on_event``: told what this call brings about. Raises ``OutboxError``.
+        """
+        return self._engine.sweep(limit, on_event)
 
     def close(self) -> None:
         """Close what is open. The outbox may be used again afterwards."""
-        if self._worker is not None and self._worker[0] == os.getpid():
-            self._worker[1].close()
-        self._worker = None
+        self._engine.close()
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -261,13 +267,6 @@ class Outbox:
     def _change(self, number: int, cause: Cause, code: str) -> Entry:
         with self._database.writing() as connection:
             return _store.change(connection, number, cause, self._database.clock.now(), code=code)
-
-    def _own_worker(self) -> Worker:
-        """The worker of this process: a forked child must not pass for its parent."""
-        with self._lock:
-            if self._worker is None or self._worker[0] != os.getpid():
-                self._worker = (os.getpid(), Worker(self._database, self._settings()))
-            return self._worker[1]
 
     def _settings(self) -> Settings:
         return Settings(
@@ -287,3 +286,15 @@ class Outbox:
             timeout=self._timeout,
             ask_passphrase=self._ask_passphrase,
         )
+
+
+def _seconds(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise MessageError(
+            _("The time {moment} has no time zone.").format(moment=moment),
+            code="time-zone",
+            hint=_("Give it one: datetime.now(UTC) + timedelta(hours=1), or moment.astimezone()."),
+        )
+    return moment.timestamp()
