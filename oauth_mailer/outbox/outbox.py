@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..accounts import Accounts
-from ..errors import ConfigError, MessageError
+from ..errors import ConfigError
 from ..i18n import _
 from ..mailer import Mailer, open_mailer
 from ..message import Message, Priority, RawMessage
@@ -115,7 +115,7 @@ class Outbox:
         """
         account, recipients = self._senders.check(message, account)
         now = self._database.clock.now()
-        start = _seconds(not_before)
+        start = None if not_before is None else _rows.seconds(not_before)
         new = _store.New(
             letter=pack(message),
             account=account,
@@ -128,7 +128,9 @@ class Outbox:
             not_before=start,
             expires=max(now, start or 0.0) + expires.total_seconds()
             if isinstance(expires, timedelta)
-            else _seconds(expires),
+            else None
+            if expires is None
+            else _rows.seconds(expires),
         )
         with self._database.writing(connection) as own:
             entry, _added = _store.add(own, new, now, lane_known=account in self._lanes)
@@ -151,17 +153,16 @@ class Outbox:
             return _store.by_key(connection, key)
 
     def find(
-        self, *, states: Collection[State | str] = (), account: str = "", after: int = 0
+        self, *, states: Collection[State | str] = (), account: str = "", after: int = 0, newest: int = 0
     ) -> Iterator[Entry]:
         """Entries in the order in which they were added, read a few at a time.
 
         ``states``: those in one of these; ``account``: those of this one; ``after``: those with a higher
-        number.
+        number; ``newest``: only so many, those that were added last.
         """
+        chosen = [State(one) for one in states]
         with self._database.reading() as connection:
-            yield from _store.find(
-                connection, states=[State(one) for one in states], account=account, after=after
-            )
+            yield from _store.find(connection, states=chosen, account=account, after=after, newest=newest)
 
     def history(self, number: int) -> tuple[Record, ...]:
         """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
@@ -286,15 +287,3 @@ class Outbox:
             timeout=self._timeout,
             ask_passphrase=self._ask_passphrase,
         )
-
-
-def _seconds(moment: datetime | None) -> float | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        raise MessageError(
-            _("The time {moment} has no time zone.").format(moment=moment),
-            code="time-zone",
-            hint=_("Give it one: datetime.now(UTC) + timedelta(hours=1), or moment.astimezone()."),
-        )
-    return moment.timestamp()
