@@ -1,0 +1,1 @@
+"""Bridges to frameworks; each file is one, and needs what it is named after."""

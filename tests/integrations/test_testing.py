@@ -1,0 +1,110 @@
+"""The tests of applications that send mail."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import oauth_mailer
+from oauth_mailer.sandbox import Sandbox
+from oauth_mailer.testing import Mailbox
+from tests.cli.program import run
+
+pytest_plugins = ["pytester"]
+
+
+def sell(mailbox: Mailbox) -> None:
+    oauth_mailer.send(
+        to="Ann <ann@example.com>",
+        cc="bob@example.com",
+        bcc="boss@example.com",
+        subject="账单 7",
+        text="Dear Ann,\nthe bill.",
+        html="<p>Dear Ann</p>",
+        attachments=[oauth_mailer.Attachment(b"%PDF", filename="账单.pdf")],
+        headers={"X-Shop": "one"},
+    )
+
+
+def test_what_was_sent_is_found_by_what_it_says(mailbox: Mailbox) -> None:
+    mailbox.assert_nothing_sent()
+    sell(mailbox)
+    sent = mailbox.assert_sent(
+        count=1,
+        to=["ann@example.com", "boss@example.com"],
+        subject="账单 7",
+        text="the bill",
+        html=re.compile("Dear (Ann|Bob)"),
+        attachment="账单.pdf",
+        headers={"X-Shop": "one"},
+    )
+    assert sent.to == ("ann@example.com",)
+    assert sent.cc == ("bob@example.com",)
+    assert sent.bcc == ("boss@example.com",)
+    assert sent.text == "Dear Ann,\nthe bill.\n"
+    assert sent.attachments[0].content == b"%PDF"
+    assert sent.attachments[0].media_type == "application/pdf"
+    assert mailbox.last is mailbox[0]
+    assert mailbox[-1:] == [sent]
+    mailbox.assert_not_sent(subject="账单 8")
+
+
+def test_what_was_not_sent_fails_and_shows_what_was(mailbox: Mailbox) -> None:
+    with pytest.raises(AssertionError, match="nothing was sent"):
+        mailbox.assert_sent()
+    with pytest.raises(AssertionError, match="nothing was sent"):
+        mailbox.last  # noqa: B018
+    sell(mailbox)
+    for wanted in (
+        {"to": "eve@example.com"},
+        {"subject": "账单"},
+        {"text": "no such"},
+        {"html": "no such"},
+        {"attachment": "x.pdf"},
+        {"sender": "eve@example.com"},
+        {"headers": {"X-Shop": "two"}},
+        {"count": 2},
+    ):
+        with pytest.raises(AssertionError, match=re.escape("<Sent '账单 7' to ann@example.com")):
+            mailbox.assert_sent(**wanted)
+    with pytest.raises(AssertionError, match="should not be"):
+        mailbox.assert_nothing_sent()
+
+
+def test_a_program_of_its_own_sends_to_the_servers_of_the_test(mail_sandbox: Sandbox) -> None:
+    done = run("send", "--to", "ann@example.com", "--subject", "Hi", "--text", "It works.")
+    assert done.code == 0, done
+    [received] = mail_sandbox.wait_for(1)
+    assert received.recipients == ("ann@example.com",)
+
+
+def test_the_fixtures_are_there_without_asking(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import oauth_mailer
+
+        def test_it(mailbox):
+            oauth_mailer.send(to="ann@example.com", subject="Hi", text="x")
+            assert mailbox.assert_sent(subject="Hi").recipients == ("ann@example.com",)
+        """
+    )
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+
+
+def test_loading_the_plugin_costs_next_to_nothing() -> None:
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, pytest; before = set(sys.modules); import oauth_mailer.integrations.pytest_plugin;"
+        "print(*(name for name in sys.modules if name not in before and name.count('.') < 3))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    ours = {name for name in done.stdout.split() if name.startswith("oauth_mailer")}
+    assert ours == {"oauth_mailer", "oauth_mailer.integrations", "oauth_mailer.integrations.pytest_plugin"}
+    assert Path(oauth_mailer.__file__).exists()
