@@ -16,7 +16,8 @@ from . import claims, rows
 from .caretaker import Settings
 from .database import Database
 from .entry import Entry, Event
-from .worker import Worker, join
+from .tasks import begin, join
+from .worker import Worker
 
 __all__ = ["Engine", "Hearer"]
 
@@ -106,12 +107,11 @@ def _undisturbed(work: Callable[[], _T]) -> _T:
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for this one
             raised.append(error)
 
-    thread = threading.Thread(target=run, name="outbox-engine", daemon=True)
-    thread.start()
+    task = begin(run, "outbox-engine")
     try:
-        join([thread])
+        join([task])
     except BaseException as thrown:
-        join([thread])
+        join([task])
         if raised:
             raise thrown from raised[0]
         raise

@@ -24,8 +24,9 @@ from .entry import Entry, Event
 from .results import Outcome
 from .signs import WorkerLock
 from .states import MOVES, Cause, State
+from .tasks import begin, join
 
-__all__ = ["Worker", "join"]
+__all__ = ["Worker"]
 
 _log = logging.getLogger(__name__)
 
@@ -72,15 +73,12 @@ class Worker:
         self.caretaker.starting = not once
         self._patience = _PATIENCE if once else math.inf
         failures: list[BaseException] = []
-        crew = [
-            threading.Thread(target=self._work, args=(once, failures), name=f"outbox-{number}", daemon=True)
-            for number in range(threads)
-        ]
+        crew: list[threading.Event] = []
         try:
             with self.alive():
                 try:
-                    for thread in crew:
-                        thread.start()
+                    for number in range(threads):
+                        crew.append(begin(lambda: self._work(once, failures), f"outbox-{number}"))
                     join(crew)
                 except KeyboardInterrupt:
                     self.stopping.set()
@@ -278,10 +276,3 @@ class Worker:
         """Close the connections to providers, and let go of the sign of life."""
         self._delivery.close()
         self._sign.close(orderly=not self._held)
-
-
-def join(threads: list[threading.Thread]) -> None:
-    """Wait for all of them."""
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(0.2)  # in small portions, so that a signal is heard on Windows too
