@@ -264,4 +264,9 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
             "SELECT set_config('synchronous_commit', 'on', false) "
             "WHERE current_setting('synchronous_commit') = 'off'"
         )
+        # A program that stands still in a transaction has the locks that all others need.
+        cursor.execute(
+            "SELECT set_config('idle_in_transaction_session_timeout', '60s', false) "
+            "WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
+        )
     connection.commit()
