@@ -69,6 +69,7 @@ def refused(build: Callable[[], object]) -> MessageError:
 INJECTION = "\r\nBcc: evil@example.net"
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize(
     "build",
     [
@@ -91,11 +92,13 @@ def test_a_line_break_never_makes_a_header(build: Callable[[], object]) -> None:
     refused(build)
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize("name", ["X:A", "X A", "X\tA", "Xé", "季", "", "X-A\n"])
 def test_a_header_name_that_is_none_is_refused(name: str) -> None:
     refused(lambda: Message(to=ANN, headers={name: "b"}))
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize("bad", [*"\0\x0b\x0c\x85\u2028"])
 def test_what_some_program_takes_for_a_line_break_is_refused_in_a_header(bad: str) -> None:
     refused(lambda: Message(to=ANN, subject=f"a{bad}b"))
@@ -106,6 +109,7 @@ def test_what_some_program_takes_for_a_line_break_is_refused_in_a_header(bad: st
 # 2. Encoded words that a person typed
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize(
     "typed",
     [
@@ -130,6 +134,7 @@ def test_an_encoded_word_that_was_typed_arrives_as_it_was_typed(typed: str) -> N
 # 4. Halves of characters
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize(
     "build",
     [
@@ -151,6 +156,7 @@ def test_half_a_character_is_refused_as_bad_text(build: Callable[[str], object])
 # 5. Bodies that look like the end of a message
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize(
     "body",
     [
@@ -177,6 +183,7 @@ def test_a_body_arrives_intact_whatever_is_in_it(body: str) -> None:
 # 6. Every script
 
 
+@pytest.mark.fault(6)
 @pytest.mark.parametrize(
     "subject",
     [
@@ -204,6 +211,7 @@ LONG_ID = f"<{'a' * 59}@{'b' * 58}>"
 LONG_URI = f"https://example.com/{'c' * 100}"
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize(
     "message",
     [
@@ -229,6 +237,7 @@ def test_a_message_id_or_a_link_is_never_an_encoded_word(message: Message) -> No
 # 8. Addresses that programs read differently
 
 
+@pytest.mark.fault(8)
 def test_the_address_in_angles_gets_it_and_not_the_one_in_the_name() -> None:
     with SmtpScript() as server, mailer_at(server) as mailer:
         mailer.send(Message(to='"boss@good.example" <x@evil.example>', text=""))
@@ -237,6 +246,7 @@ def test_the_address_in_angles_gets_it_and_not_the_one_in_the_name() -> None:
     assert part.mailboxes("To") == [("boss@good.example", "x@evil.example")]
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize(
     "text",
     [
@@ -250,6 +260,7 @@ def test_an_address_that_could_be_two_is_refused(text: str) -> None:
     refused(lambda: RawMessage(f"To: {text}\r\n\r\n".encode()))
 
 
+@pytest.mark.fault(8)
 @pytest.mark.timeout(60)
 def test_fifty_thousand_addresses_are_read_and_written_in_bounded_time() -> None:
     text = ", ".join(f'"Nr. {number}" <user{number}@example.com>' for number in range(50_000))
@@ -264,6 +275,7 @@ def test_fifty_thousand_addresses_are_read_and_written_in_bounded_time() -> None
 # 9. Other scripts in addresses
 
 
+@pytest.mark.fault(9)
 def test_an_international_domain_travels_as_an_a_label() -> None:
     with SmtpScript() as server, mailer_at(server) as mailer:
         mailer.send(Message(to="ann@例え.テスト", cc="bob@bücher.example", text=""))
@@ -273,6 +285,7 @@ def test_an_international_domain_travels_as_an_a_label() -> None:
     assert mail.data.isascii()
 
 
+@pytest.mark.fault(9)
 @pytest.mark.parametrize("field", ["to", "cc", "bcc"])
 def test_a_local_part_in_another_script_needs_smtputf8_or_fails_for_good(field: str) -> None:
     message = Message(**{field: "李雷@例え.jp"}, text="")  # type: ignore[arg-type]
@@ -296,6 +309,7 @@ def test_a_local_part_in_another_script_needs_smtputf8_or_fails_for_good(field: 
 # 10. How many
 
 
+@pytest.mark.fault(10)
 def test_a_recipient_named_several_times_gets_it_once() -> None:
     message = Message(to=[ANN, "ANN@example.com"], cc="Ann@Example.Com", bcc=f"{ANN}, bob@example.com")
     with SmtpScript() as server, mailer_at(server) as mailer:
@@ -325,6 +339,7 @@ def gmail(server: HttpScript, monkeypatch: pytest.MonkeyPatch) -> Iterator[Maile
         yield mailer
 
 
+@pytest.mark.fault(10)
 def test_more_than_a_hundred_recipients_on_gmail_are_refused_before_connecting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -343,6 +358,7 @@ def test_more_than_a_hundred_recipients_on_gmail_are_refused_before_connecting(
 # 11. Blind recipients
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize(
     "message",
     [
@@ -374,6 +390,7 @@ def fifo(path: Path) -> Path:
     return path
 
 
+@pytest.mark.fault(12)
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
     "made",
@@ -393,6 +410,7 @@ def test_what_is_no_readable_file_is_refused_before_anything_is_connected(
     assert path.name in str(error)
 
 
+@pytest.mark.fault(12)
 @pytest.mark.timeout(30)
 @posix
 def test_a_file_that_became_a_fifo_does_not_hang_the_send(tmp_path: Path) -> None:
@@ -406,6 +424,7 @@ def test_a_file_that_became_a_fifo_does_not_hang_the_send(tmp_path: Path) -> Non
     assert not server.commands
 
 
+@pytest.mark.fault(12)
 def test_a_file_that_changes_while_it_is_sent_is_accepted_nowhere(tmp_path: Path) -> None:
     path = tmp_path / "large.bin"
     path.write_bytes(bytes(600_000))
@@ -423,6 +442,7 @@ def test_a_file_that_changes_while_it_is_sent_is_accepted_nowhere(tmp_path: Path
     assert not server.accepted
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
@@ -441,6 +461,7 @@ def test_the_name_of_an_attachment_arrives_as_its_base_name(name: str, shown: st
     assert message_from_bytes(data).get_payload()[1].get_filename() == shown  # type: ignore[index, union-attr]
 
 
+@pytest.mark.fault(12)
 def test_an_empty_file_arrives_empty(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     (part,) = read(arrived(Message(to=ANN, text="", attachments=[tmp_path / "empty.txt"]))).attachments()
@@ -450,6 +471,7 @@ def test_an_empty_file_arrives_empty(tmp_path: Path) -> None:
 # 13. Size
 
 
+@pytest.mark.fault(13)
 def test_the_size_is_judged_to_the_octet_before_data() -> None:
     message = Message(to=ANN, text="x\n" * 1000)
     size = len(octets(message, QQ))
@@ -473,6 +495,7 @@ def test_the_size_is_judged_to_the_octet_before_data() -> None:
 # 14. Whose message it is
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("address", ["me@qq.com", "me@163.com"])
 def test_a_message_from_somebody_else_is_caught_before_connecting(address: str) -> None:
     preset = provider_for(address)

@@ -117,6 +117,7 @@ def take_and_reset(exchange: Exchange) -> bool:
     return False
 
 
+@pytest.mark.fault(23)
 @pytest.mark.parametrize(
     "end",
     [http_script.close, take_and_reset, http_script.raw(b"HTTP/1.1 20"), http_script.raw(b"\0\0")],
@@ -133,6 +134,7 @@ def test_a_mail_taken_without_an_answer_over_a_kept_connection_is_posted_no_seco
         assert (server.connections, len(server.requests)) == (1, 2)
 
 
+@pytest.mark.fault(23)
 def test_a_mail_never_goes_over_a_connection_that_still_owes_the_answer_to_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -218,6 +220,7 @@ def test_a_server_out_of_order_that_cannot_have_the_whole_mail_has_not_sent_it(
     assert not server.requests
 
 
+@pytest.mark.fault(13)
 def test_a_mail_that_only_its_blind_recipients_make_too_large_is_refused_and_not_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -253,6 +256,7 @@ class Slowly:
         yield bytes((1 << 16) - 2).replace(b"\0", b"x") + b"\r\n"
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
     ("words", "kind"),
     [(b"", TransientError), (b"554 5.7.1 that is enough\r\n", RejectedError)],
@@ -405,6 +409,7 @@ ECHOES: dict[str, tuple[str, list[Answer]]] = {
 }
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(("mechanism", "answers"), ECHOES.values(), ids=ECHOES.keys())
 def test_a_server_that_repeats_what_it_was_shown_is_quoted_without_it(
     mechanism: str, answers: list[Answer], caplog: pytest.LogCaptureFixture
@@ -420,6 +425,7 @@ def test_a_server_that_repeats_what_it_was_shown_is_quoted_without_it(
         assert b64encode(secret.encode()).decode() not in seen
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize("size", [0, 2 << 20], ids=["small", "large"])
 def test_the_token_stands_in_a_header_and_not_in_the_address_of_the_request(
     size: int, monkeypatch: pytest.MonkeyPatch
@@ -431,6 +437,7 @@ def test_the_token_stands_in_a_header_and_not_in_the_address_of_the_request(
     assert "token" not in request.path
 
 
+@pytest.mark.fault(33)
 def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with HttpScript(answer("407 Proxy Authentication Required")) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//user:canary-5531@"))
@@ -442,6 +449,7 @@ def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch)
     assert "canary" not in shown(caught.value)
 
 
+@pytest.mark.fault(33)
 def test_the_derived_key_and_a_kept_consent_show_nothing_of_themselves() -> None:
     key = new_key("canary passphrase")
     consent = Consent(client_at("http://127.0.0.1:1"), Secret(REFRESH_TOKEN))
@@ -454,6 +462,7 @@ def test_the_derived_key_and_a_kept_consent_show_nothing_of_themselves() -> None
 NO_TOKEN = {"token_type": "Bearer", "refresh_token": "1//canary-successor", "note": "ya29.canary"}
 
 
+@pytest.mark.fault(33)
 def test_what_a_library_says_of_a_tokens_answer_is_not_passed_on(home: Path) -> None:
     store = MemoryStore()
     with HttpScript(answer(body=NO_TOKEN)) as server, pytest.raises(TransientError) as caught:
@@ -461,6 +470,7 @@ def test_what_a_library_says_of_a_tokens_answer_is_not_passed_on(home: Path) -> 
     assert "canary" not in shown(caught.value)
 
 
+@pytest.mark.fault(33)
 def test_a_variable_that_holds_no_secret_alone_is_named_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
@@ -471,6 +481,7 @@ def test_a_variable_that_holds_no_secret_alone_is_named_and_not_shown(
     assert "canary" not in shown(caught.value)
 
 
+@pytest.mark.fault(33, program=True)
 @pytest.mark.parametrize(
     "words",
     [
@@ -524,6 +535,7 @@ def test_a_sealed_file_of_another_cost_than_is_safe_is_not_opened(
 # No mail, no code and no token over a connection that is not proven
 
 
+@pytest.mark.fault(15)
 def test_a_ca_file_is_trusted_in_place_of_the_systems_certificates_and_not_beside_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -537,6 +549,7 @@ def test_a_ca_file_is_trusted_in_place_of_the_systems_certificates_and_not_besid
         assert not server.commands
 
 
+@pytest.mark.fault(16)
 def test_a_mail_that_needs_no_login_is_no_less_encrypted() -> None:
     encrypted: list[bool] = []
 
@@ -554,6 +567,7 @@ def test_a_mail_that_needs_no_login_is_no_less_encrypted() -> None:
         assert not server.said("MAIL")
 
 
+@pytest.mark.fault(16)
 def test_what_a_server_offers_before_it_is_encrypted_is_not_believed_afterwards() -> None:
     meddled = b"250-mx.example\r\n250-STARTTLS\r\n250-SIZE 1\r\n250 AUTH LOGIN\r\n"
     with SmtpScript(security="starttls", ehlo=[meddled]) as server:
@@ -565,6 +579,7 @@ def test_what_a_server_offers_before_it_is_encrypted_is_not_believed_afterwards(
 # A login believes nothing that is not its own
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("hosts", [["127.0.0.1:9"], ["evil.example", ""], ["", "evil.example"], []])
 def test_an_answer_under_another_name_or_port_is_not_taken(hosts: list[str]) -> None:
     state = Secret("state-5tat3")
@@ -587,6 +602,7 @@ def id_token(**claims: object) -> str:
 ANOTHER_CLIENT = id_token(aud="9999.apps.googleusercontent.com", email=ME.email)
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     ("identity", "reason"),
     [
@@ -609,6 +625,7 @@ def test_who_asks_for_the_identity_gets_no_login_without_it(identity: dict[str, 
     assert caught.value.code == "other-account"
 
 
+@pytest.mark.fault(32)
 @pytest.mark.parametrize("plain", ["auth_uri", "token_uri", "revocation_uri"])
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.example", "1.1.1.1"])
 def test_no_address_of_a_client_may_be_plain_http_but_on_this_machine(plain: str, host: str) -> None:
@@ -656,6 +673,7 @@ def test_an_access_token_is_never_anothers_account_though_the_client_is_the_same
     assert [b"yours" in request.body for request in server.requests] == [False, True]
 
 
+@pytest.mark.fault(30)
 def test_a_successor_is_kept_before_the_access_token_that_came_with_it(home: Path) -> None:
     store = Watched()
     with HttpScript(granted(1, refresh_token="1//successor")) as server:
@@ -666,6 +684,7 @@ def test_a_successor_is_kept_before_the_access_token_that_came_with_it(home: Pat
     assert len(store.kept) == 2
 
 
+@pytest.mark.fault(30)
 def test_who_waited_for_the_refresh_of_another_takes_its_token(home: Path) -> None:
     store, begun = Watched(), threading.Event()
     tokens: list[Secret] = []
@@ -692,6 +711,7 @@ def test_who_waited_for_the_refresh_of_another_takes_its_token(home: Path) -> No
     assert len(server.requests) == 1
 
 
+@pytest.mark.fault(30)
 def test_threads_share_one_refresh_though_nothing_can_be_kept(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:

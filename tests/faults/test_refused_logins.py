@@ -45,6 +45,7 @@ def remembered(home: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.fault(18, program=True)
 def test_other_processes_do_not_show_a_refused_code_again(box: Mailbox, home: Path) -> None:
     first = run(*HELLO)
     assert (first.code, box.logins) == (77, 1)
@@ -62,6 +63,7 @@ def test_other_processes_do_not_show_a_refused_code_again(box: Mailbox, home: Pa
         assert not stat.S_IMODE((home / "refused.json").stat().st_mode) & 0o077
 
 
+@pytest.mark.fault(18, program=True)
 def test_another_secret_is_asked_at_once(box: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     run(*HELLO)
     monkeypatch.setenv(box.variable, CODE)
@@ -69,6 +71,7 @@ def test_another_secret_is_asked_at_once(box: Mailbox, monkeypatch: pytest.Monke
     assert box.logins == 2
 
 
+@pytest.mark.fault(18, program=True)
 def test_a_login_is_a_person_who_acts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OAUTH_MAILER_STORE", "encrypted_file")
     monkeypatch.setenv("OAUTH_MAILER_PASSPHRASE", "a passphrase")
@@ -89,6 +92,7 @@ def test_a_login_is_a_person_who_acts(home: Path, monkeypatch: pytest.MonkeyPatc
         assert remembered(home) == {}
 
 
+@pytest.mark.fault(18, program=True)
 def test_a_refusal_with_a_time_is_over_when_the_time_is(box: Mailbox, home: Path) -> None:
     box.answer_logins(QQ_SAYS)
     done = run(*HELLO)
@@ -115,6 +119,7 @@ def test_a_clock_that_was_set_back_lets_nobody_in_sooner_nor_wait_longer(box: Ma
     assert box.logins == 1
 
 
+@pytest.mark.fault(19, program=True)
 def test_a_blocked_address_is_left_alone_by_all_processes_and_the_mail_may_be_sent_later(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def test_no_step_of_the_sandbox_is_left_out() -> None:
     assert tried == {(server, step) for server, steps in known_steps().items() for step in steps}
 
 
+@pytest.mark.fault(16, 17, 18, 19, 21, 23, 24, 25)
 @every_case
 def test_the_verdict_agrees_with_what_the_server_accepted(case: Case) -> None:
     done = outcome(case)
@@ -64,6 +65,7 @@ def test_only_what_was_not_sent_is_tried_again_and_it_arrives_once(case: Case) -
         assert (done.next.verdict, done.next.accepted) == ("sent", 1), done.next.end
 
 
+@pytest.mark.fault(34)
 @every_case
 def test_only_what_was_not_sent_goes_to_the_fallback_and_there_are_never_two(case: Case) -> None:
     done = outcome(case)
@@ -118,6 +120,7 @@ def set_up(servers: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.fault(18, 19, 21, 23, 25, program=True)
 @pytest.mark.parametrize(
     ("address", "plan", "ends"),
     [

@@ -168,6 +168,7 @@ def leaks(sandbox: Sandbox, shown: str, places: list[Path]) -> list[str]:
     return found
 
 
+@pytest.mark.fault(33)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 @pytest.mark.parametrize(
     "plans",
@@ -195,6 +196,7 @@ def test_the_library_at_its_most_talkative_shows_no_secret(
     assert not leaks(sandbox, "\n".join(watch.seen), [])
 
 
+@pytest.mark.fault(33, program=True)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 def test_the_program_shows_no_secret_but_the_consent_address_that_a_person_needs(
     tmp_path: Path, places: list[Path], monkeypatch: pytest.MonkeyPatch
@@ -259,6 +261,7 @@ def test_the_program_shows_no_secret_but_the_consent_address_that_a_person_needs
         assert not leaks(sandbox, shown, places)
 
 
+@pytest.mark.fault(33)
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
 def test_what_is_written_is_for_its_owner_only(
     tmp_path: Path, places: list[Path], home: Path, monkeypatch: pytest.MonkeyPatch

@@ -80,6 +80,7 @@ def account_at(server: SmtpScript, home: Path, monkeypatch: pytest.MonkeyPatch, 
     return account
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize(("address", "provider"), [("me@qq.com", "qq"), ("me@163.com", "163")])
 def test_a_message_from_another_address_never_reaches_a_provider_that_refuses_it(
     address: str, provider: str, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -97,6 +98,7 @@ def test_a_message_from_another_address_never_reaches_a_provider_that_refuses_it
     assert len(server.accepted) == 1
 
 
+@pytest.mark.fault(10)
 def test_more_recipients_than_the_provider_takes_are_refused_with_the_way_to_split(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +115,7 @@ def test_more_recipients_than_the_provider_takes_are_refused_with_the_way_to_spl
     assert len(server.accepted[0].recipients) == 100
 
 
+@pytest.mark.fault(13)
 def test_the_servers_limit_counts_the_octets_as_they_are_sent(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +145,7 @@ CERTIFICATES = {
 }
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("context", CERTIFICATES.values(), ids=CERTIFICATES.keys())
 @pytest.mark.parametrize("security", ["tls", "starttls"])
 def test_no_credential_is_sent_to_a_server_that_does_not_prove_its_name(
@@ -154,6 +158,7 @@ def test_no_credential_is_sent_to_a_server_that_does_not_prove_its_name(
     assert "not trusted" in error.message
 
 
+@pytest.mark.fault(15)
 def test_a_self_signed_certificate_is_trusted_only_if_it_is_named(tmp_path: Path) -> None:
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
     _self_signed(key, cert)
@@ -228,12 +233,14 @@ def test_tls_below_1_2_is_refused() -> None:
 # 16. STARTTLS
 
 
+@pytest.mark.fault(16)
 def test_a_server_without_starttls_gets_nothing() -> None:
     with SmtpScript(security="starttls", ehlo=b"250-mx\r\n250 AUTH PLAIN\r\n") as server:
         refused(server, RouteError, "starttls-missing")
     assert [command.split(" ")[0] for command in server.commands] == ["EHLO"]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     ("reply", "kind"), [(b"502 no\r\n", RouteError), (b"454 4.7.0 not now\r\n", TransientError)]
 )
@@ -248,6 +255,7 @@ def test_a_server_that_refuses_starttls_gets_nothing(reply: bytes, kind: type[Ma
     assert not server.said("MAIL")
 
 
+@pytest.mark.fault(16)
 def test_text_behind_the_reply_to_starttls_ends_the_connection() -> None:
     injected = b"220 go ahead\r\n250-mx\r\n250 AUTH PLAIN\r\n"
     with SmtpScript(security="starttls", starttls=injected) as server:
@@ -255,6 +263,7 @@ def test_text_behind_the_reply_to_starttls_ends_the_connection() -> None:
     assert not server.auths
 
 
+@pytest.mark.fault(16)
 def test_a_tls_port_that_speaks_plain_text_is_found_out() -> None:
     with SmtpScript(security="none") as server:
         error = refused(server, RouteError, "tls-not-spoken", security="tls")
@@ -262,6 +271,7 @@ def test_a_tls_port_that_speaks_plain_text_is_found_out() -> None:
     assert not any("AUTH" in command for command in server.commands)
 
 
+@pytest.mark.fault(16)
 def test_a_starttls_port_that_speaks_tls_is_found_out() -> None:
     with SmtpScript(security="tls") as server:
         error = refused(server, RouteError, "server-speaks-tls", security="starttls", timeout=3)
@@ -291,6 +301,7 @@ UNMEASURED: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("step", ["greeting", "auth", "mail", "dot"])
 @pytest.mark.parametrize("answer", UNMEASURED.values(), ids=UNMEASURED.keys())
 def test_a_reply_without_measure_is_bounded_and_its_verdict_follows_from_the_step(
@@ -326,6 +337,7 @@ TOO_MUCH: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault(17)
 @pytest.mark.parametrize("answer", TOO_MUCH.values(), ids=TOO_MUCH.keys())
 def test_a_reply_that_is_too_long_is_none_though_it_comes_in_time(answer: Step) -> None:
     with SmtpScript(mail=answer) as server:
@@ -335,11 +347,13 @@ def test_a_reply_that_is_too_long_is_none_though_it_comes_in_time(answer: Step) 
     assert len(server.received) == 1
 
 
+@pytest.mark.fault(17)
 def test_a_chinese_reply_is_read_in_its_own_encoding() -> None:
     with SmtpScript(auth="535 登录失败\r\n".encode("gb18030")) as server:
         assert refused(server, LoginRequired).text == "535 登录失败"
 
 
+@pytest.mark.fault(17)
 def test_control_characters_are_shown_escaped() -> None:
     with SmtpScript(mail=b"550 \x1b[31mred\x07\xe2\x80\xae\r\n") as server:
         error = refused(server, RouteError)
@@ -349,6 +363,7 @@ def test_control_characters_are_shown_escaped() -> None:
 # 18. A wrong code
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "CRAM-MD5"])
 def test_a_wrong_code_is_shown_exactly_once(mechanism: str) -> None:
     offered = " ".join(["AUTH", mechanism, "LOGIN", "CRAM-MD5"])
@@ -359,6 +374,7 @@ def test_a_wrong_code_is_shown_exactly_once(mechanism: str) -> None:
     assert "oauth-mailer login me@qq.com" in error.hint
 
 
+@pytest.mark.fault(18)
 def test_a_refused_code_is_not_shown_again_until_somebody_acts() -> None:
     with SmtpScript(secrets=["another"]) as server:
         way = transport(server)
@@ -374,6 +390,7 @@ def test_a_refused_code_is_not_shown_again_until_somebody_acts() -> None:
         way.close()
 
 
+@pytest.mark.fault(18)
 def test_threads_with_a_wrong_code_show_it_once() -> None:
     errors: list[MailerError] = []
     there, everyone = threading.Semaphore(0), threading.Event()
@@ -407,6 +424,7 @@ def test_threads_with_a_wrong_code_show_it_once() -> None:
     assert len(server.auths) == 1
 
 
+@pytest.mark.fault(18)
 def test_a_new_code_is_tried_at_once() -> None:
     credential = Code("wrong")
     with SmtpScript() as server:
@@ -419,6 +437,7 @@ def test_a_new_code_is_tried_at_once() -> None:
     assert len(server.accepted) == 1
 
 
+@pytest.mark.fault(18)
 def test_qqs_one_reply_for_five_causes_names_all_of_them_and_when_to_try_again() -> None:
     with SmtpScript(auth=QQ_535) as server:
         error = refused(server, LoginRequired, "login-refused", provider="qq")
@@ -430,6 +449,7 @@ def test_qqs_one_reply_for_five_causes_names_all_of_them_and_when_to_try_again()
     assert error.text.startswith("535 Login fail.")
 
 
+@pytest.mark.fault(33)
 def test_a_server_that_repeats_the_secret_does_not_get_it_into_the_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -454,6 +474,7 @@ def test_a_server_that_repeats_the_secret_does_not_get_it_into_the_error(
 # 19. Not now
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("extensions", [EXTENSIONS, EXTENSIONS[1:]], ids=["pipelined", "one by one"])
 def test_421_is_not_sent_and_worth_a_later_try_at_every_step(step: str, extensions: tuple[str, ...]) -> None:
@@ -466,6 +487,7 @@ def test_421_is_not_sent_and_worth_a_later_try_at_every_step(step: str, extensio
     assert server.connections == 1
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("step", ["auth", "mail", "rcpt", "data", "dot"])
 @pytest.mark.parametrize(
     "reply", [b"450 4.2.0 greylisted\r\n", b"451 4.3.0 local error\r\n", b"452 4.3.1 full\r\n"]
@@ -477,6 +499,7 @@ def test_450_451_and_452_are_not_sent_and_worth_a_later_try(step: str, reply: by
     assert not server.accepted
 
 
+@pytest.mark.fault(19)
 def test_a_daily_quota_is_worth_a_try_tomorrow_though_it_says_550() -> None:
     with SmtpScript(dot=b"550 MI:STC 163 smtp1,abc 1700000000\r\n") as server:
         error = refused(server, TransientError, "daily-limit", provider="163")
@@ -487,6 +510,7 @@ def test_a_daily_quota_is_worth_a_try_tomorrow_though_it_says_550() -> None:
 # 20. Recipients and senders
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("extensions", [EXTENSIONS, EXTENSIONS[1:]], ids=["pipelined", "one by one"])
 def test_refused_recipients_are_named_and_the_others_get_the_message(extensions: tuple[str, ...]) -> None:
     answers: list[Step] = [
@@ -570,6 +594,7 @@ def test_a_message_that_is_refused_as_a_whole_was_not_sent(
 ENDS = {"closed": close, "reset": reset}
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 @pytest.mark.parametrize("step", ["tls", "greeting", "ehlo", "auth", "mail", "rcpt", "data"])
 def test_a_connection_lost_before_the_message_is_not_sent(step: str, end: Step) -> None:
@@ -579,6 +604,7 @@ def test_a_connection_lost_before_the_message_is_not_sent(step: str, end: Step) 
     assert server.connections == 1
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 @pytest.mark.parametrize("security", ["tls", "none"])
 def test_a_connection_lost_while_the_message_is_sent_is_not_sent(end: Step, security: str) -> None:
@@ -623,6 +649,7 @@ LOST = {
 }
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("end", LOST.values(), ids=LOST.keys())
 @pytest.mark.parametrize("security", ["tls", "starttls", "none"])
 def test_without_an_answer_to_the_final_dot_the_outcome_is_unknown(security: str, end: Step) -> None:
@@ -635,6 +662,7 @@ def test_without_an_answer_to_the_final_dot_the_outcome_is_unknown(security: str
     assert server.connections == 1
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize(
     ("taken", "failure", "kind"),
     [
@@ -675,6 +703,7 @@ FAREWELLS: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("farewell", FAREWELLS.values(), ids=FAREWELLS.keys())
 def test_nothing_after_the_acceptance_turns_it_into_a_failure(farewell: Step) -> None:
     with SmtpScript(quit=farewell) as server:
@@ -682,6 +711,7 @@ def test_nothing_after_the_acceptance_turns_it_into_a_failure(farewell: Step) ->
     assert len(server.accepted) == 1
 
 
+@pytest.mark.fault(21)
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 def test_a_connection_that_ends_right_after_the_acceptance_is_sent(end: Step) -> None:
     def accepts(talk: Talk) -> bool:

@@ -36,6 +36,7 @@ ENDS: dict[str, Act] = {
 }
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS.keys())
 @pytest.mark.parametrize("security", ["tls", "starttls", "none"])
 def test_a_connection_that_ended_meanwhile_is_replaced(security: str, end: Act) -> None:
@@ -49,6 +50,7 @@ def test_a_connection_that_ended_meanwhile_is_replaced(security: str, end: Act) 
     assert len(server.said("MAIL")) == 2  # not one word of the second message went to the dead connection
 
 
+@pytest.mark.fault(22)
 def test_a_server_that_is_about_to_close_gets_no_message() -> None:
     with SmtpScript(dot=[b"250 taken\r\n421 4.3.2 going down for maintenance\r\n"]) as server:
         way = transport(server)
@@ -68,6 +70,7 @@ DEAF: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("answer", DEAF.values(), ids=DEAF.keys())
 def test_after_a_silence_the_server_must_prove_that_it_is_there(answer: Step) -> None:
     with SmtpScript(rset=answer) as server:
@@ -97,6 +100,7 @@ TOO_LATE: dict[str, Step] = {
 }
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("answer", TOO_LATE.values(), ids=TOO_LATE.keys())
 def test_a_connection_that_fails_as_a_message_begins_is_replaced_once(answer: Step) -> None:
     with SmtpScript(mail=[b"250 ok\r\n", answer]) as server:

@@ -85,6 +85,7 @@ custom     mail     later reply-unexpected        -  354 go on
 ROWS = [line.split(maxsplit=5) for line in TABLE.splitlines() if line and line[0] != "#"]
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("row", ROWS, ids=[" ".join((*row[:2], row[5][:30])) for row in ROWS])
 @pytest.mark.parametrize(
     "extensions", [("AUTH PLAIN", "PIPELINING"), ("AUTH PLAIN",)], ids=["pipelined", "plain"]
