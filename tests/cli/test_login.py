@@ -229,7 +229,8 @@ def test_accounts_default_and_logout(box: Mailbox, home: Path) -> None:
         ]
         first, second = run("accounts", "--json").json["accounts"]
         assert list(first) == [
-            *("address", "name", "provider", "transport", "server", "store", "default", "login", "fallback")
+            *("address", "name", "provider", "transport", "server", "store", "default", "login"),
+            *("logged_in", "ends_if_testing", "fallback"),
         ]
         assert (first["default"], second["default"]) == (True, False)
         assert first["server"] == f"127.0.0.1:{box.port}"
