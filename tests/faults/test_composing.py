@@ -390,6 +390,12 @@ def fifo(path: Path) -> Path:
     return path
 
 
+def loop(path: Path) -> Path:
+    """Nobody can read it, not even root."""
+    path.symlink_to(path)
+    return path
+
+
 @pytest.mark.fault(12)
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
@@ -399,6 +405,7 @@ def fifo(path: Path) -> Path:
         pytest.param(lambda path: path.parent, id="folder"),
         pytest.param(fifo, id="fifo", marks=posix),
         pytest.param(lambda _path: Path("/dev/zero"), id="device", marks=posix),
+        pytest.param(loop, id="unreadable", marks=posix),
     ],
 )
 def test_what_is_no_readable_file_is_refused_before_anything_is_connected(
