@@ -39,6 +39,14 @@ class Exchange:
         self.head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return True
 
+    def read(self, octets: int) -> None:
+        """So much of the body, and no more than comes with it."""
+        while len(self._buffer) < octets and (data := self.sock.recv(65536)):
+            self._buffer += data
+
+    def say(self, status: str, body: bytes | Mapping[str, Any] | list[Any] = b"", **headers: str) -> None:
+        self.sock.sendall(_raw(status, body, headers))
+
     def read_all(self) -> Request | None:
         method, path, _version = self.head.split(b"\r\n")[0].decode().split(" ")
         lines = self.head.decode("latin-1").split("\r\n")[1:]
@@ -69,7 +77,7 @@ def answer(status: str = "200 OK", body: bytes | Mapping[str, Any] | list[Any] =
     def step(exchange: Exchange) -> bool:
         if exchange.read_all() is None:
             return False
-        exchange.sock.sendall(_raw(status, body, headers))
+        exchange.say(status, body, **headers)
         return True
 
     return step
@@ -140,6 +148,10 @@ class HttpScript:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
+
+    def keep_little(self) -> None:
+        """From now on, buffer little of what is not read yet."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
     @property
     def url(self) -> str:

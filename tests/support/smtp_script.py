@@ -153,10 +153,14 @@ class SmtpScript:
         values = {"host": "localhost", "security": self.security, "ca_file": certificates.ca_file()} | fields
         return Account(address=address, port=self.port, **values)
 
-    def answer(self, step: str, act: Step) -> None:
+    def answer(self, step: str, act: Step | list[Step]) -> None:
         """From now on, do this at this step."""
         with self._lock:
             self._script[step] = act
+
+    def keep_little(self) -> None:
+        """From now on, buffer little of what is not read yet."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 
     def said(self, verb: str) -> list[str]:
         """The commands that began with this."""
@@ -230,7 +234,7 @@ class SmtpScript:
         ok: Step = b"250 2.0.0 Ok\r\n"
         match verb:
             case "ehlo":
-                return self._act(talk, verb, self._hello(talk))
+                return self._act(talk, verb, self.hello(talk))
             case "starttls":
                 if not self._act(talk, verb, b"220 go ahead\r\n"):
                     return False
@@ -253,7 +257,8 @@ class SmtpScript:
                 return self._act(talk, verb, ok)
         return talk.say(b"500 what?\r\n")
 
-    def _hello(self, talk: Talk) -> bytes:
+    def hello(self, talk: Talk) -> bytes:
+        """The answer to EHLO."""
         offered = list(self.extensions)
         if self.security == "starttls" and not isinstance(talk.sock, ssl.SSLSocket):
             offered = ["STARTTLS", *(one for one in offered if not one.startswith("AUTH"))]
