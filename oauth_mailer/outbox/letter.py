@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Any
 
@@ -27,6 +29,8 @@ _FORM = 1
 _ADDRESSES = ("to", "cc", "bcc", "reply_to")
 _TEXTS = ("subject", "text", "html", "from_name", "one_click", "priority")
 _LISTS = ("in_reply_to", "references", "list_unsubscribe")
+# What an encoded word may hide: controls, and halves of characters, which no database takes.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +144,10 @@ def subject_of(message: Message | RawMessage) -> str:
     field = next((field for name, field in message.fields if name == "subject"), b"")
     text = field.partition(b":")[2].decode("utf-8", "replace").replace("\r\n", "").strip()
     try:
-        return str(make_header(decode_header(text)))
-    except (LookupError, ValueError):  # an encoding that nobody knows
-        return text
+        shown = str(make_header(decode_header(text)))
+    except (LookupError, ValueError, HeaderParseError):  # an encoding that nobody knows, or not kept to
+        shown = text
+    return _UNFIT.sub("\ufffd", shown)
 
 
 def _octets(attachment: Attachment) -> bytes:
