@@ -85,8 +85,8 @@ def test_messages_that_wait_for_a_login(home: Path) -> None:
     with SmtpScript(secrets=("another",)) as smtp:
         queue(smtp, home)
     one = look(home)["outbox-paused"]
-    assert (one.state, one.hint) == ("warning", f"Run: oauth-mailer doctor {ADDRESS}")
-    assert "login-refused" in one.text
+    assert (one.state, one.hint) == ("warning", f"Run: oauth-mailer login {ADDRESS}")
+    assert one.text == f"Messages of {ADDRESS} that wait until somebody acts: 1 (login-refused)."
     Accounts(home).add(smtp.account("you@corp.example"))
     assert "outbox-paused" not in look(home, "you@corp.example")
 

@@ -67,12 +67,11 @@ def _by_google(patient: Patient) -> Finding:
 
 
 def _by_smtp(patient: Patient) -> Finding:
-    begun = time.time()
     seen = visit(patient)
     host = patient.account.server.host
     found = _BANNER_DATE.search(seen.greeting)
     if found and (heard := _moment(found[0])) is not None:
-        return _compared(heard, begun, host)
+        return _compared(heard, seen.begun, host)
     if seen.certificate:
         since, until = (
             datetime.fromtimestamp(ssl.cert_time_to_seconds(seen.certificate[name]), UTC)
@@ -85,7 +84,7 @@ def _by_smtp(patient: Patient) -> Finding:
         )
     return skipped(
         _("Not compared: {host} does not say what time it is. Here it is {now} UTC.").format(
-            host=host, now=f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+            host=host, now=_shown(time.time())
         )
     )
 
@@ -110,15 +109,23 @@ def _compared(heard: float, begun: float, host: str) -> Finding:
 
 def _wrong(off: float, what: str) -> ConfigError:
     text = (
-        _("The clock of this computer is {seconds} s behind: {what} says so.")
+        _("The clock of this computer is behind: it says {here} UTC, {what} says {there} UTC.")
         if off > 0
-        else _("The clock of this computer is {seconds} s ahead: {what} says so.")
+        else _("The clock of this computer is ahead: it says {here} UTC, {what} says {there} UTC.")
     )
+    now = time.time()
     return ConfigError(
-        text.format(seconds=round(abs(off)), what=what),
+        text.format(here=_shown(now), what=what, there=_shown(now + off)),
         code="clock",
         hint=_("Let it be set by the network (timedatectl set-ntp true), then run: oauth-mailer doctor"),
     )
+
+
+def _shown(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return "?"
 
 
 class _Nothing:

@@ -87,11 +87,12 @@ def _waiting(stats: Stats, machine: Machine) -> Iterator[Finding]:
             yield _named(
                 "outbox-paused",
                 warning(
-                    _("The messages of {address} wait until somebody acts ({code}).").format(
-                        address=account, code=why
+                    _("Messages of {address} that wait until somebody acts: {count} ({code}).").format(
+                        address=account, count=stats.waiting.get(account, 0), code=why
                     ),
-                    cause=_("Its account could not send; once it can, they go out."),
-                    hint=_("Run: oauth-mailer doctor {address}").format(address=account),
+                    cause=_("The account could not send; once it can, they go out."),
+                    hint=stats.hints.get(account)
+                    or _("Run: oauth-mailer doctor {address}").format(address=account),
                 ),
             )
     if (

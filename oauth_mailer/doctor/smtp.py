@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -115,10 +116,11 @@ def _reason(error: OSError) -> str:
 class Visit:
     """One conversation up to the server's list of what it can do.
 
-    ``certificate``: as of ``ssl.SSLSocket.getpeercert``, once it is proven; ``step``: what came last;
-    ``error``: where it ended early.
+    ``begun``: when, in seconds since 1970; ``certificate``: as of ``ssl.SSLSocket.getpeercert``, once it is
+    proven; ``step``: what came last; ``error``: where it ended early.
     """
 
+    begun: float = field(default_factory=time.time)
     certificate: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
     greeting: str = ""
