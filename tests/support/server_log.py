@@ -7,23 +7,29 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 PATIENCE = 30.0  # seconds that anything may take
 SYSTEM_PATH = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-"""All that the programs see of the environment."""
+"""All that the programs see of the environment, where nothing else is said."""
 
 
 class ServerLog:
     """A running program in the foreground, and what it says, line by line; its end ends every wait.
 
-    ``end``: the signal that ends it; ``options``: others of ``Popen``.
+    ``end``: the signal that ends it; ``env``: all that it sees of the environment; ``options``: others of
+    ``Popen``.
     """
 
     def __init__(
-        self, command: Sequence[str], *, end: signal.Signals = signal.SIGTERM, **options: Any
+        self,
+        command: Sequence[str],
+        *,
+        end: signal.Signals = signal.SIGTERM,
+        env: Mapping[str, str] = SYSTEM_PATH,
+        **options: Any,
     ) -> None:
         self.lines: list[str] = []
         self._end = end
@@ -33,7 +39,7 @@ class ServerLog:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env=SYSTEM_PATH,
+            env=env,
             **options,
         )
         self._ended = False
