@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from oauth_mailer import doctor
 from oauth_mailer.accounts import Account, Accounts
 from oauth_mailer.doctor import Finding, check_sending
 from oauth_mailer.stores import Secret, Slot
@@ -23,6 +25,7 @@ from tests.support import certificates
 from tests.support.patients import ADDRESS, examine, states
 from tests.support.smtp_script import CODE, SmtpScript, close, hang, then_close
 
+LITERAL = re.compile("`([^`]+)`")
 MACHINE = ["versions", "proxy", "certificates", "configuration"]
 ACCOUNT = [
     "store",
@@ -320,3 +323,13 @@ def test_a_test_message_is_sent_by_this_account_alone_and_what_became_of_it_is_t
     lost = check_sending(home=home, store=store)
     assert (lost.state, lost.code) == ("failed", "outcome-unknown")
     assert check_sending("nobody@corp.example", home=home, store=store).code == "no-account"
+
+
+def test_the_page_names_every_check_and_its_code_runs(home: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "doctor.md").read_text("utf-8")
+    named = {word for line in page.splitlines() if line.startswith("| `") for word in LITERAL.findall(line)}
+    checks = {check.word for row in vars(doctor).values() if isinstance(row, tuple) for check in row}
+    assert {*MACHINE, *ACCOUNT, "token", "api"} <= checks
+    assert checks - named == set()
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    exec(compile(code, "docs/doctor.md", "exec"), {})
