@@ -57,10 +57,12 @@ def claim(
     *,
     lease: float,
     number: int | None = None,
+    expired: list[Entry] | None = None,
 ) -> tuple[Claim | None, float | None]:
     """Take the next entry that may be sent by one of these accounts; else when there may be one, if ever.
 
-    ``lease``: seconds without a sign of life after which the worker is given up; ``number``: only this entry.
+    ``lease``: seconds without a sign of life after which the worker is given up; ``number``: only this entry;
+    ``expired``: gets the entries that are found to have expired, and are rejected here.
     """
     check_version(connection)
     soonest = math.inf
@@ -75,7 +77,8 @@ def claim(
                 soonest = min(soonest, ready)
             continue
         while (row := _next(connection, account, now, number)) is not None and _expired(connection, row, now):
-            pass
+            if expired is not None:
+                expired.append(entry(connection, row.id))
         if row is None:
             soonest = min(soonest, _next_due(connection, account))
             continue

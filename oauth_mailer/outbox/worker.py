@@ -132,6 +132,7 @@ class Worker:
     def take(self, entry: Entry | None = None) -> tuple[Claim | None, float | None]:
         """Claim the next entry that is due, or this one; else say when there may be one."""
         found: Claim | None = None
+        expired: list[Entry] = []
         now = self._database.clock.now()
         try:
             with self._database.writing() as connection:
@@ -142,6 +143,7 @@ class Worker:
                     now,
                     lease=self._settings.lease,
                     number=None if entry is None else entry.id,
+                    expired=expired,
                 )
                 if found is not None:
                     with self._lock:
@@ -152,6 +154,8 @@ class Worker:
                     self._held.pop((found.entry.id, found.attempt), None)
                 self.caretaker.doubt(found)
             raise
+        for one in expired:
+            self._tell(Event(state=State.REJECTED, entry=one))
         return found, soonest
 
     def deliver(self, claim: Claim) -> Entry:
