@@ -29,6 +29,7 @@ COMMANDS = {
     "accounts": "accounts",
     "default": "default",
     "logout": "logout",
+    "outbox": "outbox",
     "merge": "merge",
     "sendmail": "sendmail",
     "doctor": "doctor",
@@ -141,10 +142,9 @@ def _help(name: str, rest: list[str]) -> int:
     if "--version" in rest:
         sys.stdout.write(f"oauth-mailer {__version__}\n")
         return OK
-    topic = next((word for word in rest if not word.startswith("-")), "")
+    topic, *words = [word for word in rest if not word.startswith("-")] or [""]
     if topic and topic != "help":
-        _command(topic).parser().print_help()
-        return OK
+        _command(topic).parser().parse_args([*words[:1], "--help"])
     from .overview import overview
 
     asked = name == "help" or "-h" in rest or "--help" in rest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-__all__ = ["padded", "width", "wrapped"]
+__all__ = ["cut", "padded", "width", "wrapped"]
 
 _OPENING, _CLOSING = "（《「『【“‘", "，。、；：？！）》」』】”’…"
 """What may not end a line, and what may not begin one."""
@@ -19,6 +19,18 @@ def width(text: str) -> int:
 def padded(text: str, cells: int) -> str:
     """The text, filled up with blanks to so many cells."""
     return text + " " * (cells - width(text))
+
+
+def cut(text: str, cells: int) -> str:
+    """The text, or as much of it as fits into so many cells, with … at its end."""
+    if width(text) <= cells:
+        return text
+    used = 0
+    for at, char in enumerate(text):
+        used += _cells(char)
+        if used > cells - 1:
+            return text[:at] + "…"
+    return text
 
 
 def wrapped(text: str, cells: int) -> list[str]:

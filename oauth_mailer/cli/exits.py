@@ -69,15 +69,30 @@ _TABLE: tuple[tuple[type[MailerError], int, str], ...] = (
     (MailerError, 70, "not_sent"),
 )
 
+# What is wrong with the outbox passes with time; these do not.
+_OF_CODE = {
+    "outbox-key-conflict": (65, "refused"),
+    "outbox-move": (USAGE, "refused"),
+    "outbox-newer": (78, "refused"),
+    "outbox-no-entry": (USAGE, "refused"),
+    "outbox-sent": (USAGE, "refused"),
+}
+
 
 def exit_code(error: MailerError) -> int:
     """The exit code for this error."""
-    return next(code for kind, code, _word in _TABLE if isinstance(error, kind))
+    return _row(error)[0]
 
 
 def status(error: MailerError) -> str:
     """The word for scripts: ``rejected``, ``not_sent``, ``unknown`` or ``refused`` (before any attempt)."""
-    return next(word for kind, _code, word in _TABLE if isinstance(error, kind))
+    return _row(error)[1]
+
+
+def _row(error: MailerError) -> tuple[int, str]:
+    if error.code in _OF_CODE:
+        return _OF_CODE[error.code]
+    return next((code, word) for kind, code, word in _TABLE if isinstance(error, kind))
 
 
 def failure(error: MailerError) -> dict[str, Any]:

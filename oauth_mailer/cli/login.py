@@ -75,6 +75,11 @@ def parser() -> Parser:
         help=_("the JSON file of your OAuth client, from Google's console"),
     )
     google.add_argument(
+        "--service-account",
+        metavar="FILE",
+        help=_("the JSON key of a Workspace service account that may act for ADDRESS; nobody is asked"),
+    )
+    google.add_argument(
         "--no-browser",
         action="store_true",
         help=_("print the address of the consent page instead of opening it"),
@@ -120,12 +125,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     from .. import logins
     from .terminal import open_prompt
 
-    for name in ("client_secrets", "ca_file"):
+    for name in ("client_secrets", "service_account", "ca_file"):
         if path := getattr(arguments, name):
             setattr(arguments, name, _readable(path))
     account = logins.account_for(
         arguments.address,
-        provider=arguments.provider or ("gmail" if arguments.client_secrets else ""),
+        provider=arguments.provider
+        or ("gmail" if arguments.client_secrets or arguments.service_account else ""),
         host=arguments.host or "",
         port=arguments.smtp_port,
         security=arguments.security or "",
@@ -140,6 +146,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         prompt=open_prompt(output, browser=not arguments.no_browser),
         code=_code_from_standard_input() if arguments.code_stdin else None,
         client_secrets=arguments.client_secrets,
+        service_account=arguments.service_account,
         browser=not arguments.no_browser,
         port=arguments.port,
         timeout=arguments.timeout,
@@ -152,12 +159,14 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 def _check(arguments: argparse.Namespace, account: Account) -> None:
     """Refuse options that would be ignored: who gives one expects it to have an effect."""
-    google = account.auth == "google"
+    google = account.preset.auth == "google"
+    by_key = bool(arguments.service_account)
     wrong = {
         "--code-stdin": google and arguments.code_stdin,
-        "--client-secrets": not google and arguments.client_secrets,
-        "--no-browser": not google and arguments.no_browser,
-        "--check-identity": not google and arguments.check_identity,
+        "--service-account": not google and by_key,
+        "--client-secrets": (by_key or not google) and arguments.client_secrets,
+        "--no-browser": (by_key or not google) and arguments.no_browser,
+        "--check-identity": (by_key or not google) and arguments.check_identity,
     }
     for option in (option for option, given in wrong.items() if given):
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -41,19 +42,46 @@ class Output:
 
     def record(self, value: object, *, line: bool = False) -> None:
         """One result as JSON; ``line``: on one line in any case, where more will follow."""
-        import json
+        _write(sys.stdout, self._json(value, indent=2 if is_terminal(sys.stdout) and not line else None))
 
-        # Where the stream cannot carry every character, JSON's own escapes can.
-        plain = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") != "utf8"
-        text = json.dumps(
-            value, ensure_ascii=plain, indent=2 if is_terminal(sys.stdout) and not line else None
-        )
-        _write(sys.stdout, _UNFIT.sub(_json_escape, text) if not plain else text)
+    def records(self, name: str, values: Iterable[object]) -> MailerError | None:
+        """One object as JSON whose only field is this list: an item a line, each as soon as it is there.
+
+        What ends a list that has begun is told in a field ``error`` beside it, and given back. Raises what
+        ends one that has not.
+        """
+        items = iter(values)
+        found = next(items, None)
+        line = f'{{"{name}": ['
+        try:
+            while found is not None:
+                _write(sys.stdout, line)
+                line = self._json(found)
+                if (found := next(items, None)) is not None:
+                    line += ","
+        except MailerError as error:
+            told = {"code": error.code, "message": error.message, "hint": error.hint}
+            _write(sys.stdout, f'{line}], "error": {self._json(told)}}}')
+            return error
+        _write(sys.stdout, f"{line}]}}")
+        return None
+
+    def octets(self, blocks: Iterable[bytes]) -> None:
+        """One result as it is; on a terminal, what would steer that is escaped."""
+        if is_terminal(sys.stdout):
+            text = b"".join(blocks).decode("utf-8", "replace").replace("\r\n", "\n")
+            self.result(text.removesuffix("\n").replace("\t", "    "))
+            return
+        _write_octets(sys.stdout, blocks)
 
     def say(self, text: str = "", *, style: str = "") -> None:
         """Words for a person."""
         if not self.quiet:
             _write(sys.stderr, self.styled(printable(text), style))
+
+    def help(self, text: str) -> None:
+        """A help that nobody asked for, because something is missing."""
+        _write(sys.stderr, text.removesuffix("\n"))
 
     def warn(self, text: str) -> None:
         """Words for a person that are shown in any case."""
@@ -79,6 +107,15 @@ class Output:
             lines.append("  " + _("Not before {wait} from now.").format(wait=_duration(error.retry_after)))
         lines.extend("  " + self.styled(printable(line), "cyan") for line in error.hint.splitlines())
         _write(sys.stderr, "\n".join(lines))
+
+    @staticmethod
+    def _json(value: object, *, indent: int | None = None) -> str:
+        import json
+
+        # Where the stream cannot carry every character, JSON's own escapes can.
+        plain = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") != "utf8"
+        text = json.dumps(value, ensure_ascii=plain, indent=indent)
+        return _UNFIT.sub(_json_escape, text) if not plain else text
 
     def styled(self, text: str, style: str) -> str:
         """The text in this style, where standard error is a terminal that shows one."""
@@ -122,10 +159,22 @@ def _json_escape(found: re.Match[str]) -> str:
 
 
 def _write(stream: TextIO | None, text: str) -> None:
+    _guarded(stream, lambda open_stream: open_stream.write(text + "\n"))
+
+
+def _write_octets(stream: TextIO | None, blocks: Iterable[bytes]) -> None:
+    def write(open_stream: TextIO) -> None:
+        for block in blocks:
+            open_stream.buffer.write(block)
+
+    _guarded(stream, write)
+
+
+def _guarded(stream: TextIO | None, write: Callable[[TextIO], object]) -> None:
     if stream is None:  # a Windows program without a console
         return
     try:
-        stream.write(text + "\n")
+        write(stream)
         stream.flush()
     except BrokenPipeError:
         _abandon(stream)  # whoever read it has read enough

@@ -24,6 +24,7 @@ def overview() -> str:
         ("oauth-mailer login me@gmail.com --client-secrets client_secret.json", ""),
         ("oauth-mailer login me@qq.com", ""),
         ('oauth-mailer send --to ann@example.com --subject "Hello" --text "It works."', ""),
+        ("oauth-mailer doctor", _("where something does not work: what, why, and what to do")),
     )
     options = (
         ("-q, --quiet", _("show errors only")),
@@ -52,7 +53,8 @@ def overview() -> str:
         ),
         _paragraph(
             _(
-                "Environment: OAUTH_MAILER_HOME (folder of the configuration), OAUTH_MAILER_STORE (keyring, "
+                "Environment: OAUTH_MAILER_HOME (folder of the configuration and the outbox), "
+                "OAUTH_MAILER_OUTBOX_URL (another database for the outbox), OAUTH_MAILER_STORE (keyring, "
                 "encrypted_file, environment, command), OAUTH_MAILER_PASSPHRASE_FILE (of the encrypted "
                 "file), OAUTH_MAILER_SECRET_ME_QQ_COM (the code of me@qq.com), OAUTH_MAILER_LANG (en, "
                 "zh_CN), SSL_CERT_FILE, HTTPS_PROXY, NO_COLOR, BROWSER."

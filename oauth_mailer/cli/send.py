@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, MailerError, OutcomeUnknown
+from ..errors import MailerError, OutcomeUnknown
 from ..i18n import _
 from . import exits
 from .arguments import Parser
 from .output import Output
+from .queueing import add_options, check_options, enqueue
 
 if TYPE_CHECKING:
     from ..mailer import Mailer
@@ -39,6 +40,7 @@ def parser() -> Parser:
             "    --inline logo=logo.png --attach report.pdf",
             "oauth-mailer send --fallback me@qq.com --to ann@example.com --text Hi --json",
             "oauth-mailer send --eml finished.eml",
+            "oauth-mailer send --queue --at +2h --key report-7 --to ann@example.com --text Hi",
         ),
     )
     _add_people(made)
@@ -50,18 +52,15 @@ def parser() -> Parser:
         metavar="ADDRESS",
         help=_("the account to use if it is certain that the one before did not send it; may be repeated"),
     )
-    way.add_argument(
-        "--timeout", type=float, default=60.0, metavar="SECONDS", help=_("for one step on the network (60)")
-    )
+    way.add_argument("--timeout", type=float, metavar="SECONDS", help=_("for one step on the network (60)"))
     way.add_argument(
         "--wait",
         type=float,
-        default=0.0,
         metavar="SECONDS",
         help=_("how long to wait and try again where it is certain that it was not sent (0)"),
     )
     way.add_argument("--dry-run", action="store_true", help=_("show what would be sent, and send nothing"))
-    way.add_argument("--queue", action="store_true", help=_("hand it to the outbox (not in this version)"))
+    add_options(made)
     made.common()
     return made
 
@@ -128,26 +127,25 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """Send; returns the exit code. Raises ``MailerError``."""
     from .draft import compose
 
-    if arguments.queue:
-        raise ConfigError(
-            _("This version has no outbox: --queue cannot be used."),
-            code="queue-unavailable",
-            hint=_("Leave --queue out. Exit code 75 means that it was not sent and may be tried again."),
-        )
-    if not 0 < arguments.timeout <= 3600:
+    check_options(arguments)
+    timeout = 60.0 if arguments.timeout is None else arguments.timeout
+    wait = arguments.wait or 0.0
+    if not 0 < timeout <= 3600:
         raise exits.UsageError(
             _("--timeout is out of range."), code="usage", hint=_("Give 1 to 3600 seconds.")
         )
-    if not 0 <= arguments.wait <= 86_400:
+    if not 0 <= wait <= 86_400:
         raise exits.UsageError(_("--wait is out of range."), code="usage", hint=_("Give 0 to 86400 seconds."))
     message, account = compose(arguments)
-    with _open_mailer(arguments, account, output) as mailer:
+    with _open_mailer(arguments, account, timeout, output) as mailer:
+        if arguments.queue:
+            return enqueue(arguments, mailer, message, output)
         if arguments.dry_run:
             from .preview import preview
 
             preview(mailer, message, output)
         else:
-            _report(_send(mailer, message, output, wait=arguments.wait), output)
+            _report(_send(mailer, message, output, wait=wait), output)
     return exits.OK
 
 
@@ -167,7 +165,7 @@ def failure(error: MailerError) -> dict[str, Any]:
     }
 
 
-def _open_mailer(arguments: argparse.Namespace, account: str, output: Output) -> Mailer:
+def _open_mailer(arguments: argparse.Namespace, account: str, timeout: float, output: Output) -> Mailer:
     from ..mailer import open_mailer
     from .terminal import open_prompt
 
@@ -175,7 +173,7 @@ def _open_mailer(arguments: argparse.Namespace, account: str, output: Output) ->
     return open_mailer(
         account,
         fallback=arguments.fallback,
-        timeout=arguments.timeout,
+        timeout=timeout,
         ask_passphrase=prompt.ask_secret if prompt.asks else None,
     )
 

@@ -193,12 +193,14 @@ def test_a_full_disk_below_standard_output_is_told_and_changes_nothing_else() ->
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = "google googleapiclient requests rich keyring platformdirs cryptography tomlkit asyncio"
+    heavy = (
+        "google googleapiclient requests rich keyring platformdirs cryptography tomlkit asyncio sqlalchemy"
+    )
     program = (
         "import sys; from oauth_mailer.cli import main; main(sys.argv[2:]);"
         "print([name for name in sys.argv[1].split() if name in sys.modules], file=sys.stderr)"
     )
-    for words in (["--help"], ["send", "--help"], ["login", "--help"]):
+    for words in (["--help"], ["send", "--help"], ["login", "--help"], ["outbox", "run", "--help"]):
         done = subprocess.run(
             [sys.executable, "-c", program, heavy, *words],
             cwd=ROOT,

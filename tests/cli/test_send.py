@@ -135,8 +135,6 @@ def test_77_for_a_code_that_the_server_refuses(box: Mailbox, monkeypatch: pytest
 def test_78_for_an_account_that_is_not_set_up(box: Mailbox) -> None:
     told = failed(run("send", *HELLO, "--from", "you@corp.example", "--json"), 78, "refused", "ConfigError")
     assert "oauth-mailer login you@corp.example" in told["error"]["hint"]
-    told = failed(run("send", *HELLO, "--queue", "--json"), 78, "refused", "ConfigError")
-    assert told["error"]["code"] == "queue-unavailable"
 
 
 def test_every_option_arrives(box: Mailbox, tmp_path: Path) -> None:

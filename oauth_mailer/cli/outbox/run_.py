@@ -1,0 +1,176 @@
+"""``oauth-mailer outbox run``: the worker."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ...i18n import N_, _
+from ..arguments import Parser
+from ..exits import OK, UsageError
+from ..output import Output
+from .report import Report
+
+if TYPE_CHECKING:
+    from ...outbox import Stats
+    from ...stores import Secret
+
+__all__ = ["parser", "run", "summary"]
+
+_LOGGED = (
+    N_("nothing can be sent now: %s"),
+    N_("entry %s (%s): %s, but that could not be written down: %s"),
+    N_("entry %s (%s): its worker %s is no more"),
+    N_("no sign of life could be given: %s"),
+    N_("the clock jumped by %+.0f s; believed if it stays so for %.0f s"),
+    N_("the clock was set back: what was to wait until then waits no longer"),
+)
+"""What the library logs and a person should read."""
+
+_JUST_NOW = timedelta(seconds=1)
+
+
+def summary() -> str:
+    """What the command does."""
+    return _("send what is due: once, or for as long as it runs")
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    made = Parser(
+        "outbox run",
+        summary=_(
+            "Sends what is due and goes on until it is stopped; with --once, until nothing is due any more. "
+            "Several may run at once, on several machines too. Ctrl-C and SIGTERM let what is being sent "
+            "end; a second one does not wait, and leaves it unknown. With --json each result is one line."
+        ),
+        examples=(
+            "oauth-mailer outbox run",
+            "oauth-mailer outbox run --workers 4 --on-unknown resend",
+            "*/5 * * * * oauth-mailer outbox run --once --quiet      # in crontab",
+        ),
+    )
+    options = made.group(_("Options"))
+    options.add_argument("--once", action="store_true", help=_("end when nothing is due any more"))
+    options.add_argument(
+        "--workers", type=int, default=1, metavar="N", help=_("messages that are sent at a time (1)")
+    )
+    options.add_argument(
+        "--timeout", type=float, default=60.0, metavar="SECONDS", help=_("for one step on the network (60)")
+    )
+    options.add_argument(
+        "--lease",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help=_("without a sign of life for so long, a worker is given up by the others (60)"),
+    )
+    options.add_argument(
+        "--on-unknown",
+        choices=("hold", "resend"),
+        help=_("what may have been sent: keep it for you, or send it again (as configured, else hold)"),
+    )
+    made.common()
+    return made
+
+
+def run(arguments: argparse.Namespace, output: Output) -> int:
+    """Send; returns the exit code. Raises ``MailerError``."""
+    for option, value, least, most in (
+        ("--workers", arguments.workers, 1, 64),
+        ("--timeout", arguments.timeout, 1, 3600),
+        ("--lease", arguments.lease, 5, 3600),
+    ):
+        if not least <= value <= most:
+            raise UsageError(
+                _("{option} is out of range.").format(option=option),
+                code="usage",
+                hint=_("Give {least} to {most}.").format(least=least, most=most),
+            )
+    from ...outbox import Outbox
+
+    stop = threading.Event()
+    abandoned = False
+    with (
+        _warnings_shown(output),
+        Outbox(
+            on_unknown=arguments.on_unknown,
+            timeout=arguments.timeout,
+            lease=arguments.lease,
+            ask_passphrase=_asker(output),
+        ) as outbox,
+    ):
+        report = Report(outbox, output, once=arguments.once)
+        try:
+            with report.watching(stop):
+                outbox.run(once=arguments.once, workers=arguments.workers, on_event=report, stop=stop)
+        except KeyboardInterrupt as error:
+            abandoned = isinstance(error.__context__, KeyboardInterrupt)
+        ended = datetime.now(UTC)
+        report.sum_up()
+        if not arguments.once:
+            return 76 if abandoned and report.left["unknown"] else OK
+        stats = outbox.stats()
+        report.tell_who_waits(stats)
+        return _exit_code(report, stats, ended)
+
+
+def _exit_code(report: Report, stats: Stats, ended: datetime) -> int:
+    """The gravest of what is not sent; 0 where all that was due is."""
+    left = report.left
+    if left["unknown"]:
+        return 76
+    if left["rejected"]:
+        return 69
+    if report.somebody_waits:
+        return 77
+    # What was added after the last look is not this run's.
+    due = stats.oldest is not None and stats.oldest < ended - _JUST_NOW
+    return 75 if left["queued"] or due else OK
+
+
+def _asker(output: Output) -> Callable[[str], Secret] | None:
+    """Asks for a passphrase, whichever worker needs it; one at a time."""
+    from ..terminal import open_prompt
+
+    prompt = open_prompt(output)
+    if not prompt.asks:
+        return None
+    turn = threading.Lock()
+
+    def ask(question: str) -> Secret:
+        with turn:
+            return prompt.ask_secret(question)
+
+    return ask
+
+
+class _Teller(logging.Handler):
+    """Shows the library's warnings to a person, in their language."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(logging.WARNING)
+        self._output = output
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = _(record.msg)
+        self._output.warn(text % record.args if record.args else text)
+
+
+@contextmanager
+def _warnings_shown(output: Output) -> Iterator[None]:
+    logger = logging.getLogger("oauth_mailer")
+    if logger.handlers:  # --verbose shows them already
+        yield
+        return
+    teller = _Teller(output)
+    logger.addHandler(teller)
+    try:
+        yield
+    finally:
+        logger.removeHandler(teller)
