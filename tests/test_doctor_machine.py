@@ -16,7 +16,7 @@ from tests.support.keyrings import GoodKeyring, HangingKeyring, using
 from tests.support.patients import ADDRESS, findings
 from tests.support.smtp_script import CODE
 
-posix = pytest.mark.skipif(os.name != "posix", reason="elsewhere a user's folders are private")
+posix = pytest.mark.skipif(os.name != "posix", reason="elsewhere the system looks after that")
 PASSPHRASE = "canary passphrase"
 
 
@@ -136,7 +136,13 @@ def test_a_file_of_certificates_that_is_not_there(
     one = look(home)["certificates"]
     assert (one.state, one.code) == ("failed", "ca-file")
     assert "none.pem" in one.text
+
+
+@posix
+def test_a_python_that_trusts_nobody(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(home)
     (tmp_path / "none.pem").write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "empty"))
     (tmp_path / "empty").mkdir()
     one = look(home)["certificates"]

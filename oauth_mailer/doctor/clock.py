@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from ..auth.google import given_at
 from ..errors import ConfigError, MailerError, OutcomeUnknown
 from ..i18n import _
-from .finding import Finding, ok, skipped
+from .finding import Finding, ok, sentences, skipped
 from .patient import Patient
 from .smtp import visit
 
@@ -55,7 +55,7 @@ def _by_google(patient: Patient) -> Finding:
         answer = client.post(url, {}, _Nothing(), "GET")
     except MailerError as error:
         text = _("Not compared: Google could not be asked.")
-        return skipped(text if isinstance(error, OutcomeUnknown) else f"{text} {error.message}")
+        return skipped(text if isinstance(error, OutcomeUnknown) else sentences(text, error.message))
     finally:
         client.close()
     heard = _moment(answer.headers.get("date", ""))

@@ -9,7 +9,7 @@ from typing import Literal
 from ..errors import MailerError
 from ..i18n import _
 
-__all__ = ["Finding", "State", "failed", "ok", "skipped", "warning"]
+__all__ = ["Finding", "State", "failed", "ok", "sentences", "skipped", "warning"]
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
@@ -38,6 +38,11 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.account} {self.check}: {self.state}: {self.text}".strip()
+
+
+def sentences(*texts: str) -> str:
+    """One after the other; after a Chinese full stop there is no blank."""
+    return " ".join(texts).replace("。 ", "。")
 
 
 def ok(text: str) -> Finding:

@@ -12,7 +12,7 @@ from ..message import Envelope
 from ..mime import Content
 from ..stores import Secret
 from ..wire.endpoint import is_loopback
-from .finding import Finding, ok, skipped, warning
+from .finding import Finding, ok, sentences, skipped, warning
 from .patient import Patient
 from .secrets import known_refused
 
@@ -125,7 +125,7 @@ def token(patient: Patient) -> Finding:
     new = credential.renew(before.token) if before and before.good() else credential.get()
     text = _("Google gave a new access token.")
     if before is not None:
-        text += " " + _("The one before came on {moment} UTC.").format(moment=_time(before.since))
+        text = sentences(text, _("The one before came on {moment} UTC.").format(moment=_time(before.since)))
     if store.writable and store.kind != "command":  # which keeps none on purpose
         after = Access.kept(_kept(patient))
         if after is None or after.token != new:

@@ -12,7 +12,7 @@ from ..auth.code import check_code
 from ..errors import LoginRequired, StoreError
 from ..i18n import _
 from ..logins import login_state
-from .finding import Finding, ok, warning
+from .finding import Finding, ok, sentences, warning
 from .patient import Patient
 
 __all__ = ["known_refused", "login", "secret", "store"]
@@ -36,14 +36,14 @@ def store(patient: Patient) -> Finding:
     }.get(opened.kind, _("The store {kind} answers."))
     shown = text.format(what=_where(patient), kind=opened.kind)
     if not opened.writable:
-        return ok(shown + " " + _("It can be read only."))
+        return ok(sentences(shown, _("It can be read only.")))
     if (path := getattr(opened, "path", None)) is not None and not _can_change(path):
         raise StoreError(
             _("The file of secrets {path} cannot be changed by this user.").format(path=path),
             code="store-unwritable",
             hint=_("Set path in [stores.encrypted_file] to a file that you may write, on a disk with room."),
         )
-    return ok(shown + " " + _("It can be written."))
+    return ok(sentences(shown, _("It can be written.")))
 
 
 def _where(patient: Patient) -> str:
@@ -116,7 +116,7 @@ def known_refused(patient: Patient, text: str, cause: str) -> Finding:
     """What is known of a login that was refused before; a check that may connect asks the provider later."""
     hint = _("Run: oauth-mailer login {address}").format(address=patient.account.address)
     if patient.settings.offline:
-        raise LoginRequired(f"{text} {cause}", code="login-required", hint=hint)
+        raise LoginRequired(sentences(text, cause), code="login-required", hint=hint)
     return warning(text, cause=cause, hint=hint)
 
 

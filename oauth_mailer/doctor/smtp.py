@@ -18,7 +18,7 @@ from ..wire.smtp_auth import choose
 from ..wire.smtp_connect import FOREIGN, ascii_host, fault
 from ..wire.smtp_session import HELO, SmtpSession
 from ..wire.tls import client_context
-from .finding import Finding, ok, skipped, warning
+from .finding import Finding, ok, sentences, skipped, warning
 from .patient import Patient, within
 
 __all__ = ["Visit", "auth", "dns", "ehlo", "tcp", "tls", "visit"]
@@ -241,9 +241,9 @@ def ehlo(patient: Patient) -> Finding:
     lacks = [name for name in ("8BITMIME", "SMTPUTF8") if name not in seen.extensions]
     text = _("It offers: {offers}.").format(offers=", ".join(offers) or _("none"))
     if "SMTPUTF8" in lacks:
-        text += " " + _("Addresses have to be in plain letters.")
+        text = sentences(text, _("Addresses have to be in plain letters."))
     if "8BITMIME" in lacks:
-        text += " " + _("Finished messages have to be of 7-bit characters.")
+        text = sentences(text, _("Finished messages have to be of 7-bit characters."))
     return ok(text)
 
 
