@@ -56,6 +56,7 @@ def login(
     prompt: Prompt | None = None,
     code: Secret | str | None = None,
     client_secrets: Path | str | None = None,
+    service_account: Path | str | None = None,
     browser: bool = True,
     port: int = 0,
     timeout: float = 300.0,
@@ -68,16 +69,18 @@ def login(
 
     ``account``: an address, or what ``account_for`` gives; ``prompt``: how a person is asked, by default
     nobody can be; ``code``: an authorization code or password, in place of asking. For Google:
-    ``client_secrets``: the JSON file of the OAuth client, needed the first time; ``browser``: whether to open
-    one; ``port``: where to listen for the answer, 0 for any; ``timeout``: seconds to wait for it;
-    ``check_identity``: whether to ask for the address too and compare. ``default``: make it the default
+    ``client_secrets``: the JSON file of the OAuth client, needed the first time; ``service_account``: the key
+    file of a Workspace service account that may act for the address, in place of a consent; ``browser``:
+    whether to open one; ``port``: where to listen for the answer, 0 for any; ``timeout``: seconds to wait for
+    it; ``check_identity``: whether to ask for the address too and compare. ``default``: make it the default
     account; ``home``: the folder of the configuration; ``store``: a token store in place of that configured.
 
     Raises ``LoginRequired`` where the person or the provider refused, ``ConfigError``, ``StoreError``, or the
     ``SendError`` of a provider that could not be asked. Then the old login is untouched.
     """
     if isinstance(account, str):
-        account = account_for(account, provider="gmail" if client_secrets else "", home=home)
+        google = client_secrets or service_account
+        account = account_for(account, provider="gmail" if google else "", home=home)
     prompt = prompt or Nobody()
     accounts = Accounts(home)
     account = replace(account, logged_in=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -95,8 +98,14 @@ def login(
         return _chosen(account, accounts, default=default)
     opened = store or _open_store(account, accounts, prompt)
     account = replace(account, store=opened.kind)
-    if account.auth == "google":
+    if service_account or (account.auth == "service_account" and not client_secrets):
+        from .keys import log_in_by_key
+
+        account = log_in_by_key(account, opened, accounts, service_account)
+    elif account.auth in ("google", "service_account"):
         from .consent import log_in_by_consent
+
+        account = replace(account, auth="google")
 
         account = log_in_by_consent(
             account,
@@ -197,6 +206,10 @@ def _forget(account: Account, store: TokenStore, home: Path) -> None:
         from ..auth import google
 
         google.forget(account, store, home)
+    elif account.auth == "service_account":
+        from ..auth import service_account
+
+        service_account.forget(account, store)
     elif store.writable:
         store.delete(Slot(account.address, "code"))
 

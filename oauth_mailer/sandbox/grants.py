@@ -150,6 +150,22 @@ class Grants:
                 answer["refresh_token"] = grant.refresh_token
             return answer
 
+    def delegate(self, account: str, scopes: tuple[str, ...]) -> dict[str, Any]:
+        """The answer to a service account that acts for this account: no refresh token, no ID token."""
+        request = AuthRequest(
+            client_id="",
+            redirect_uri="",
+            scopes=scopes,
+            state="",
+            challenge="",
+            offline=False,
+            ask_again=False,
+        )
+        with self._lock:
+            return self._answer(
+                _Grant(request=request, account=account, scopes=scopes, made=self._clock()), scopes
+            )
+
     def revoke(self, token: str) -> bool:
         """Revoke what an access or refresh token stands for; False where there is nothing to revoke.
 

@@ -23,6 +23,7 @@ from .gmail import Gmail
 from .grants import Grants
 from .inbox import Event, Inbox, Received
 from .listening import HOST, Listening, Ports
+from .service_accounts import ServiceAccount
 from .smtp import SmtpDesk
 from .tokens import Tokens
 
@@ -79,7 +80,10 @@ class Sandbox:
         self._authority.issue_cert(HOST, "localhost").configure_cert(context)
         client = {"client_id": self._client_id, "client_secret": self._client_secret}
         consent = Consent(self._grants, self._inbox, client_id=self._client_id, account=account)
-        tokens = Tokens(self._grants, self._inbox, plan=token, **client)
+        self.service_account = ServiceAccount(
+            {account.partition("@")[2]}, {"https://www.googleapis.com/auth/gmail.send"}
+        )
+        tokens = Tokens(self._grants, self._inbox, plan=token, service_account=self.service_account, **client)
         api = Gmail(self._grants, self._inbox, plan=gmail)
         rooms = (consent, tokens, api, Elsewhere(self._inbox))
         desk = SmtpDesk(self._inbox, context, code=code, plan=smtp)
@@ -157,6 +161,15 @@ class Sandbox:
         """Write the client JSON into a folder; returns the file's path."""
         path = folder / "client_secret.json"
         path.write_text(json.dumps(self.client_secrets, indent=2), "utf-8")
+        return path
+
+    def write_service_account_key(self, folder: Path) -> Path:
+        """Write the key of the service account into a folder; returns the file's path.
+
+        It may send for all of the account's domain.
+        """
+        path = folder / "service_account.json"
+        path.write_text(json.dumps(self.service_account.key_file(f"{self._web}/token"), indent=2), "utf-8")
         return path
 
     @property

@@ -13,20 +13,35 @@ from .grants import Grants, Refusal
 from .http_faults import TOKEN_STEPS
 from .inbox import Event, Inbox
 from .plan import Plan
+from .service_accounts import ServiceAccount
 
 __all__ = ["Tokens"]
 
-_EVENTS = {"authorization_code": "token.exchange", "refresh_token": "token.refresh"}
+_BY_KEY = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_EVENTS = {
+    "authorization_code": "token.exchange",
+    "refresh_token": "token.refresh",
+    _BY_KEY: "token.service-account",
+}
 _NEVER_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class Tokens:
-    """The handlers of both. ``client_id``, ``client_secret``: those of the one client that is known."""
+    """The handlers of both. ``client_id``, ``client_secret``: those of the one client that is known;
+    ``service_account``: the one that is known."""
 
     def __init__(
-        self, grants: Grants, inbox: Inbox, *, plan: str, client_id: str, client_secret: str
+        self,
+        grants: Grants,
+        inbox: Inbox,
+        *,
+        plan: str,
+        client_id: str,
+        client_secret: str,
+        service_account: ServiceAccount,
     ) -> None:
         self._grants = grants
+        self._service_account = service_account
         self._inbox = inbox
         self.plan = Plan("token", plan, dict.fromkeys(TOKEN_STEPS, "token"), end="token")
         self._client_id = client_id
@@ -52,17 +67,22 @@ class Tokens:
             if fault and not fault.accepts:
                 self._note("token", fault.label, step=step)
                 return await fault.befall(request)
-            client_id = self._authenticate(request, form)
-            if kind == "authorization_code":
+            if kind == _BY_KEY:  # the key is its proof, so there is no client besides
+                url = str(request.url.with_query(None))
+                who, scopes = self._service_account.check(form.get("assertion", ""), url)
+                answer = self._grants.delegate(who, scopes)
+            elif kind == "authorization_code":
                 answer = self._grants.exchange(
                     form.get("code", ""),
-                    client_id=client_id,
+                    client_id=self._authenticate(request, form),
                     redirect_uri=form.get("redirect_uri", ""),
                     verifier=form.get("code_verifier", ""),
                 )
             elif kind == "refresh_token":
                 answer = self._grants.refresh(
-                    form.get("refresh_token", ""), client_id=client_id, scope=form.get("scope", "")
+                    form.get("refresh_token", ""),
+                    client_id=self._authenticate(request, form),
+                    scope=form.get("scope", ""),
                 )
             else:
                 raise Refusal("unsupported_grant_type", f"Invalid grant_type: {kind[:40]}")
