@@ -15,6 +15,7 @@ from oauth_mailer.message import Message
 from oauth_mailer.outbox import Outbox
 from oauth_mailer.stores import Secret, Slot
 from oauth_mailer.stores.memory import MemoryStore
+from tests.cli.program import run
 from tests.support.patients import ADDRESS
 from tests.support.smtp_script import CODE, SmtpScript, close
 
@@ -78,7 +79,11 @@ def test_what_may_have_been_sent_and_what_was_refused_waits_for_a_person(
         "outbox-rejected": "warning",
     }
     assert found["outbox-unknown"].text.endswith(": 1.")
-    assert "oauth-mailer outbox" in found["outbox-unknown"].hint
+    for state in ("unknown", "rejected"):
+        hint = found[f"outbox-{state}"].hint
+        assert hint == f"Run: oauth-mailer outbox list --state {state}"
+        listed = run(*hint.removeprefix("Run: oauth-mailer ").split(), "--json")
+        assert (listed.code, listed.out.count(f'"{state}"')) == (0, 1)
 
 
 def test_messages_that_wait_for_a_login(home: Path) -> None:

@@ -31,7 +31,7 @@ def clock(patient: Patient) -> Finding:
         raise _wrong(given.timestamp() - time.time(), _("the login of this account"))
     if patient.settings.offline:
         return ok(_("Nothing speaks against it; it was compared with no server's."))
-    if patient.account.auth == "google":
+    if patient.account.auth == "google" or patient.account.transport == "gmail":
         return _by_google(patient)
     if patient.account.transport == "smtp":
         return _by_smtp(patient)

@@ -67,7 +67,7 @@ def _settled(stats: Stats) -> Iterator[Finding]:
             warning(
                 _("Messages that may have been sent, or not: {count}.").format(count=count),
                 cause=_("Only a person can find out, and say whether they are sent again."),
-                hint=_("Run: oauth-mailer outbox list"),
+                hint=_("Run: oauth-mailer outbox list --state unknown"),
             ),
         )
     if count := stats.counts.get(State.REJECTED, 0):
@@ -76,7 +76,7 @@ def _settled(stats: Stats) -> Iterator[Finding]:
             warning(
                 _("Messages that were refused for good: {count}.").format(count=count),
                 cause=_("They are not tried again by themselves."),
-                hint=_("Run: oauth-mailer outbox list"),
+                hint=_("Run: oauth-mailer outbox list --state rejected"),
             ),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -143,6 +144,14 @@ def test_quiet_shows_only_what_failed(box: Mailbox, dns: DnsScript) -> None:
     box.stop()
     lines = doctor(dns, "--quiet").out.splitlines()
     assert [line.split()[1] for line in lines if line[:1] in ("✓", "!", "✗", "·")] == ["tcp"]
+
+
+def test_verbose_shows_what_happens_without_the_code_in_any_form(box: Mailbox, dns: DnsScript) -> None:
+    done = doctor(dns, "--verbose", "--send-test")
+    assert "logged in by PLAIN" in done.err
+    shown = box.server.auths[0].split()[-1]
+    assert b64decode(shown).endswith(CODE.encode())
+    assert shown not in done.out + done.err
 
 
 def test_offline_connects_to_nothing(box: Mailbox, dns: DnsScript) -> None:
