@@ -112,7 +112,7 @@ def test_a_server_whose_name_is_nowhere(smtp: SmtpScript, home: Path) -> None:
 def test_a_port_that_nobody_listens_on(home: Path) -> None:
     with SmtpScript() as server:
         gone = account(server, host="127.0.0.1")
-    one = follows(examine(gone, home), "tcp", "connect", "tls", "ehlo", "auth")
+    one = follows(examine(gone, home), "tcp", "connect", "tls", "ehlo", "auth", "clock")
     assert "127.0.0.1: " in one.text  # why, in the system's words
     assert "465" in one.hint
 

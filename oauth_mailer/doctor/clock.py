@@ -14,7 +14,7 @@ from ..errors import ConfigError, MailerError, OutcomeUnknown
 from ..i18n import _
 from .finding import Finding, ok, sentences, skipped
 from .patient import Patient
-from .smtp import visit
+from .smtp import Visit, visit
 
 __all__ = ["clock"]
 
@@ -67,8 +67,9 @@ def _by_google(patient: Patient) -> Finding:
 
 
 def _by_smtp(patient: Patient) -> Finding:
-    seen = visit(patient)
     host = patient.account.server.host
+    # Where there was no conversation because there is no way to the server, none is tried again for this.
+    seen = visit(patient) if patient.visit else Visit()
     found = _BANNER_DATE.search(seen.greeting)
     if found and (heard := _moment(found[0])) is not None:
         return _compared(heard, seen.begun, host)
