@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..i18n import _
 from .arguments import Parser
 from .columns import padded, width
-from .exits import OK
+from .exits import OK, UsageError
 from .output import Output, printable
 
 if TYPE_CHECKING:
@@ -20,24 +20,38 @@ __all__ = ["parser", "run", "summary"]
 
 def summary() -> str:
     """What the command does."""
-    return _("list the accounts")
+    return _("list the accounts, or move them to another machine")
 
 
 def parser() -> Parser:
     """The options of the command."""
     made = Parser(
         "accounts",
-        summary=_("Lists the accounts that are set up. Reads no secret and connects to nothing."),
-        examples=("oauth-mailer accounts", "oauth-mailer accounts --json"),
+        takes="[export FILE [ADDRESS ...] | import FILE]",
+        summary=_(
+            "Lists the accounts that are set up; reads no secret and connects to nothing. export writes them "
+            "with their secrets into a file that is sealed with a passphrase; import takes them over."
+        ),
+        examples=(
+            "oauth-mailer accounts --json",
+            "oauth-mailer accounts export moving.sealed",
+            "oauth-mailer accounts import moving.sealed     # on the other machine",
+        ),
     )
+    made.add_argument("action", nargs="?", choices=("export", "import"), help=argparse.SUPPRESS)
+    made.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    made.add_argument("--replace", action="store_true", help=_("import accounts that are set up here too"))
+    made.add_argument("--store", metavar="KIND", default="", help=_("the store to import the secrets into"))
     made.common()
     return made
 
 
 def run(arguments: argparse.Namespace, output: Output) -> int:
-    """List the accounts; returns the exit code. Raises ``MailerError``."""
+    """List the accounts, or move them; returns the exit code. Raises ``MailerError``."""
     from ..accounts import Accounts
 
+    if arguments.action:
+        return _move(arguments, output)
     accounts = Accounts()
     default = accounts.default.lower()
     rows = [_row(account, is_default=account.address.lower() == default) for account in accounts]
@@ -48,6 +62,36 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     else:
         output.say(_("No account is set up yet."))
         output.say(_("Run: oauth-mailer login you@example.com"), style="cyan")
+    return OK
+
+
+def _move(arguments: argparse.Namespace, output: Output) -> int:
+    from ..logins.moving import export_accounts, import_accounts
+    from .terminal import open_prompt
+
+    exports = arguments.action == "export"
+    if not arguments.words or (len(arguments.words) > 1 and not exports):
+        raise UsageError(
+            _("{action} takes one FILE.").format(action=arguments.action),
+            code="usage",
+            hint=_("Run: oauth-mailer accounts --help"),
+        )
+    prompt = open_prompt(output)
+    ask = prompt.ask_secret if prompt.asks else None
+    path, *addresses = arguments.words
+    if exports:
+        moved = export_accounts(path, addresses, ask_passphrase=ask)
+        said = _("{addresses} were written to {path}. Whoever has it and the passphrase can send as them.")
+    else:
+        moved = import_accounts(
+            path, replace_existing=arguments.replace, store=arguments.store, ask_passphrase=ask
+        )
+        said = _("{addresses} are set up here, from {path}.")
+    if output.json:
+        output.record({"status": f"{arguments.action}ed", "accounts": [one.address for one in moved]})
+    output.say(
+        said.format(addresses=", ".join(one.address for one in moved), path=printable(path)), style="green"
+    )
     return OK
 
 
