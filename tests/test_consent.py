@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import oauth_mailer
-from oauth_mailer.accounts import Account, Accounts, secret_variable
+from oauth_mailer.accounts import Accounts, secret_variable
 from oauth_mailer.auth.google import consent_slot
 from oauth_mailer.errors import ConfigError, LoginRequired, MailerError, StoreError, TransientError
 from oauth_mailer.sandbox import Sandbox
@@ -23,9 +23,7 @@ from oauth_mailer.stores.environment import EnvironmentStore
 from oauth_mailer.stores.memory import MemoryStore
 from tests.support.google_account import client_file
 from tests.support.google_browser import Person, decide, fetch
-
-SEND = "https://www.googleapis.com/auth/gmail.send"
-ME = "me@gmail.com"
+from tests.support.google_login import ME, SEND, log_in, send
 
 
 @pytest.fixture
@@ -38,19 +36,6 @@ def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 @pytest.fixture
 def store() -> MemoryStore:
     return MemoryStore()
-
-
-def log_in(
-    sandbox: Sandbox, tmp_path: Path, store: MemoryStore, person: Person | None = None, **words: Any
-) -> Account:
-    words.setdefault("client_secrets", sandbox.write_client_secrets(tmp_path))
-    words.setdefault("timeout", 60.0)
-    return oauth_mailer.login(words.pop("address", ME), prompt=person or Person(), store=store, **words)
-
-
-def send(store: MemoryStore, account: str = "") -> oauth_mailer.Receipt:
-    with oauth_mailer.open_mailer(account, store=store) as mailer:
-        return mailer.send(oauth_mailer.Message(to="ann@example.com", text="Hi"))
 
 
 def test_a_person_consents_and_the_account_sends(
@@ -103,45 +88,6 @@ def test_only_what_is_secret_is_kept_as_a_secret_and_nothing_secret_in_the_confi
     assert not any(value in written for value in fields.values())
     for text in store._secrets.values():
         assert len(text.encode("utf-16-le")) // 2 <= 1280
-
-
-def test_a_denial_ends_cleanly_and_keeps_the_old_login(
-    sandbox: Sandbox, tmp_path: Path, store: MemoryStore
-) -> None:
-    log_in(sandbox, tmp_path, store)
-    before = dict(store._secrets)
-    person = Person(partial(decide, allow=False))
-    with pytest.raises(LoginRequired) as caught:
-        log_in(sandbox, tmp_path, store, person)
-    assert caught.value.code == "consent-denied"
-    status, _address, text = person.wait()
-    assert status == 400
-    assert "denied" in text
-    assert store._secrets == before
-    send(store)
-
-
-def test_a_scope_that_was_unticked_is_named(sandbox: Sandbox, tmp_path: Path, store: MemoryStore) -> None:
-    person = Person(partial(decide, without=SEND))
-    with pytest.raises(LoginRequired) as caught:
-        log_in(sandbox, tmp_path, store, person, check_identity=True)
-    assert caught.value.code == "scope-missing"
-    assert SEND in caught.value.message
-    assert not store._secrets
-    assert person.wait()[0] == 400
-
-
-def test_another_account_than_the_one_asked_for_is_refused(
-    sandbox: Sandbox, tmp_path: Path, store: MemoryStore, home: Path
-) -> None:
-    with pytest.raises(LoginRequired) as caught:
-        log_in(
-            sandbox, tmp_path, store, Person(partial(decide, account="other@gmail.com")), check_identity=True
-        )
-    assert caught.value.code == "other-account"
-    assert "other@gmail.com" in caught.value.message
-    assert not store._secrets
-    assert len(Accounts(home)) == 0
 
 
 @pytest.mark.parametrize("spelled", ["m.e@gmail.com", "ME@googlemail.com", "me+x@gmail.com"])
@@ -201,18 +147,6 @@ def test_another_client_leaves_nothing_of_the_old_one(tmp_path: Path, store: Mem
         assert store.get(consent_slot(second))
 
 
-def test_stray_requests_do_not_end_the_login(sandbox: Sandbox, tmp_path: Path, store: MemoryStore) -> None:
-    def acts(url: str) -> tuple[int, str, str]:
-        redirect = parse_qs(urlsplit(url).query)["redirect_uri"][0]
-        for target in ("favicon.ico", "", "?code=stolen&state=guessed", "?error=access_denied"):
-            assert fetch(redirect + target)[0] in (400, 404)
-        return decide(url)
-
-    person = Person(acts)
-    log_in(sandbox, tmp_path, store, person)
-    assert person.wait()[0] == 200
-
-
 def test_without_a_browser_the_pasted_address_will_do(
     sandbox: Sandbox, tmp_path: Path, store: MemoryStore
 ) -> None:
@@ -239,14 +173,6 @@ def test_without_a_browser_the_pasted_address_will_do(
     assert any("ssh -L" in text for text in person.heard)
     assert sum("not the answer" in text for text in person.heard) == 2
     send(store)
-
-
-def test_nobody_answers_in_time(sandbox: Sandbox, tmp_path: Path, store: MemoryStore, home: Path) -> None:
-    with pytest.raises(LoginRequired) as caught:
-        log_in(sandbox, tmp_path, store, Person(lambda url: (0, url, "")), timeout=0.1)
-    assert caught.value.code == "consent-timeout"
-    assert not store._secrets
-    assert not (home / "config.toml").exists()
 
 
 @pytest.mark.parametrize(
@@ -328,66 +254,6 @@ def test_a_configuration_that_cannot_be_written_leaves_the_old_token(
     with pytest.raises(ConfigError):
         log_in(sandbox, tmp_path, store)
     assert store.get(consent_slot(account)) == before
-
-
-GOOD = {"client_id": "x.apps.googleusercontent.com", "auth_uri": "https://a/", "token_uri": "https://t/"}
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        ({"web": GOOD}, "client-web"),
-        ({"type": "service_account", "private_key": "canary-key"}, "client-service-account"),
-        ({"type": "authorized_user", "refresh_token": "canary"}, "client-token-file"),
-        ({"token": "canary", "refresh_token": "canary"}, "client-token-file"),
-        ({}, "client-unknown"),
-        ([], "client-unknown"),
-        ({"installed": []}, "client-unknown"),
-        ({"installed": {}}, "client-incomplete"),
-        ({"installed": GOOD | {"client_id": 7}}, "client-incomplete"),
-        ({"installed": GOOD | {"client_secret": ["canary"]}}, "client-incomplete"),
-        ({"installed": GOOD | {"client_id": "REPLACE-ME.apps.googleusercontent.com"}}, "client-example"),
-        ({"installed": GOOD | {"auth_uri": "http://accounts.example/auth"}}, "endpoint-plain-http"),
-        ({"installed": GOOD | {"token_uri": "http://oauth.example/token"}}, "endpoint-plain-http"),
-        ({"installed": GOOD | {"token_uri": "ftp://oauth.example/token"}}, "endpoint-malformed"),
-        ({"installed": GOOD | {"revocation_uri": "http://oauth.example/r"}}, "endpoint-plain-http"),
-        ('{"installed": {"client_id": "canary", "client_se', "client-truncated"),
-        ("", "client-truncated"),
-        ("\x00\x01", "client-not-json"),
-        ("[" * 60_000, "client-truncated"),
-        ("[" * 70_000, "client-too-large"),
-    ],
-)
-def test_each_wrong_client_file_has_its_own_message_and_shows_nothing_of_the_file(
-    content: object, code: str, tmp_path: Path, store: MemoryStore
-) -> None:
-    path = tmp_path / "client.json"
-    path.write_text(content if isinstance(content, str) else json.dumps(content), "utf-8")
-    person = Person()
-    with pytest.raises(ConfigError) as caught:
-        oauth_mailer.login(ME, prompt=person, store=store, client_secrets=path)
-    assert caught.value.code == code
-    assert caught.value.hint
-    assert "canary" not in str(caught.value)
-    assert not person.url
-
-
-def test_a_file_that_is_not_there_and_no_file_at_all(tmp_path: Path, store: MemoryStore) -> None:
-    for path, code in ((tmp_path / "none.json", "client-missing"), (tmp_path, "client-unreadable")):
-        with pytest.raises(ConfigError) as caught:
-            oauth_mailer.login(ME, store=store, client_secrets=path)
-        assert caught.value.code == code
-    with pytest.raises(ConfigError) as caught:
-        oauth_mailer.login(ME, store=store)
-    assert caught.value.code == "client-missing"
-    assert "--client-secrets" in caught.value.hint
-
-
-def test_the_example_file_of_the_project_is_told_from_a_real_one(store: MemoryStore) -> None:
-    example = Path(__file__).parent.parent / "credentials.example.json"
-    with pytest.raises(ConfigError) as caught:
-        oauth_mailer.login(ME, store=store, client_secrets=example)
-    assert caught.value.code == "client-example"
 
 
 def test_a_client_without_a_secret_and_with_a_byte_order_mark_is_taken(

@@ -26,7 +26,6 @@ from oauth_mailer.errors import (
     StoreError,
     TransientError,
 )
-from oauth_mailer.logins import login_state
 from oauth_mailer.stores import Secret, Slot
 from oauth_mailer.stores.environment import EnvironmentStore
 from oauth_mailer.stores.memory import MemoryStore
@@ -76,16 +75,6 @@ def test_a_refused_token_is_renewed_once_whoever_else_was_refused_it(store: Memo
         assert one.renew(refused) == Secret("ya29.canary-2")
         assert other.renew(refused) == Secret("ya29.canary-2")
         assert len(server.requests) == 2
-
-
-def test_twenty_threads_make_one_refresh(store: MemoryStore, home: Path) -> None:
-    with HttpScript(granted(1), granted(2)) as server:
-        shared = credential(server, store, home)
-        separate = [credential(server, store, home) for _number in range(20)]
-        with ThreadPoolExecutor(40) as pool:
-            tokens = list(pool.map(lambda one: one.get(), [*separate, *[shared] * 20]))
-        assert set(tokens) == {Secret("ya29.canary-1")}
-        assert len(server.requests) == 1
 
 
 def test_twenty_threads_that_wait_for_a_refresh_are_told_together_that_it_failed(
@@ -180,24 +169,6 @@ def test_a_successor_that_cannot_be_kept_is_no_silent_loss(home: Path) -> None:
 
 
 ENDED = answer("400 Bad Request", {"error": "invalid_grant", "error_description": "Token has been revoked."})
-
-
-def test_an_ended_consent_marks_the_account_names_the_causes_and_keeps_what_there_is(
-    store: MemoryStore, home: Path
-) -> None:
-    with HttpScript(ENDED, granted()) as server:
-        account = with_consent(server.url, store, home)
-        with pytest.raises(LoginRequired) as caught:
-            GoogleCredential(account, store, home).get()
-        for cause in ("revoked", "password", "six months", "7 days", "administrator", "clock"):
-            assert cause in caught.value.message
-        assert "oauth-mailer login me@gmail.com" in caught.value.hint
-        assert caught.value.text == "invalid_grant: Token has been revoked."
-        assert login_state(Accounts(home).get()) == "required"
-        assert store.get(consent_slot(account))
-        # It was the clock, say: the next refresh succeeds, and the mark goes away.
-        GoogleCredential(account, store, home).get()
-        assert login_state(Accounts(home).get()) == "set_up"
 
 
 HTML = answer("200 OK", b"<html>Sign in to the hotel's network</html>")

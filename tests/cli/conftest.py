@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +25,9 @@ def google(google_host: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandb
     with Sandbox() as made:
         monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", made.gmail_endpoint)
         yield made
+
+
+@pytest.fixture
+def client(google: Sandbox, tmp_path: Path) -> str:
+    """The client's file, as downloaded."""
+    return str(google.write_client_secrets(tmp_path))

@@ -16,7 +16,8 @@ from oauth_mailer.sandbox import Sandbox
 from tests.sandbox.application import Form, ask
 from tests.support.google_browser import decide
 
-from .program import ROOT, Ended
+from .program import ROOT, Ended, run
+from .typist import Typist
 
 ADDRESS = "you@gmail.com"
 PASSPHRASE = "a passphrase of the test"
@@ -131,3 +132,23 @@ def redirected(url: str) -> str:
     answer = ask(urljoin(url, form.action), form=form.press("allow"))
     assert answer.status == 303, answer.text
     return answer.headers["Location"]
+
+
+def send(*words: str, env: dict[str, str] | None = None) -> Ended:
+    """One mail by the program."""
+    return run("send", "--to", "ann@example.com", "--text", "Hi", "--json", *words, env=env)
+
+
+def everything(home: Path) -> dict[str, bytes]:
+    """What is written down, locks aside."""
+    return {
+        str(path.relative_to(home)): path.read_bytes()
+        for path in home.rglob("*")
+        if path.is_file() and path.name in ("config.toml", "secrets.sealed")
+    }
+
+
+def url_on(typist: Typist) -> str:
+    """The address of the consent page, once a terminal shows it whole."""
+    typist.wait_for("login_hint=you%40gmail.com\r\n")
+    return next(line.strip() for line in typist.screen.splitlines() if "/o/oauth2/auth?" in line)
