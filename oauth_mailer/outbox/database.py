@@ -24,40 +24,17 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as NoConnection
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from ..errors import ConfigError, OutboxError
-from ..i18n import N_, _, system_text
+from ..errors import ConfigError
+from ..i18n import _
 from .clock import Clock
 from .schema import prepare
+from .trouble import outbox_error
 
 __all__ = ["Database", "told"]
 
 _WAIT = 30.0  # seconds for a lock that another process holds
-
-_SQLITE = {
-    sqlite3.SQLITE_BUSY: ("outbox-locked", N_("another program holds its lock")),
-    sqlite3.SQLITE_LOCKED: ("outbox-locked", N_("another program holds its lock")),
-    sqlite3.SQLITE_READONLY: ("outbox-readonly", N_("it cannot be written")),
-    sqlite3.SQLITE_PERM: ("outbox-readonly", N_("it cannot be written")),
-    sqlite3.SQLITE_FULL: ("outbox-full", N_("the disk is full")),
-    sqlite3.SQLITE_IOERR: ("outbox-disk", N_("the disk failed, or is full")),
-    sqlite3.SQLITE_CANTOPEN: ("outbox-unreadable", N_("the file cannot be opened")),
-    sqlite3.SQLITE_CORRUPT: ("outbox-corrupt", N_("the file is damaged")),
-    sqlite3.SQLITE_NOTADB: ("outbox-corrupt", N_("the file is no SQLite database")),
-}
-_HINTS = {
-    "outbox-locked": N_("Try again when the other program is done; an open sqlite3 shell may be one."),
-    "outbox-readonly": N_("Make the file and its folder writable, or set OAUTH_MAILER_OUTBOX_URL."),
-    "outbox-full": N_("Make room on the disk, or set OAUTH_MAILER_OUTBOX_URL."),
-    "outbox-disk": N_("Make room on the disk and look at the system's log, or set OAUTH_MAILER_OUTBOX_URL."),
-    "outbox-unreadable": N_("Check the path in OAUTH_MAILER_OUTBOX_URL or OAUTH_MAILER_HOME."),
-    "outbox-corrupt": N_(
-        "Stop all workers, move the file away, and save what can be read: sqlite3 FILE .recover | sqlite3 NEW"
-    ),
-}
-_SERVER = N_("Check that the database runs and lets you in: {url}")
 
 
 class Database:
@@ -76,7 +53,12 @@ class Database:
         self._process = 0
 
     def __repr__(self) -> str:
-        return f"Database({self.url.render_as_string(hide_password=True)})"
+        return f"Database({self.shown})"
+
+    @property
+    def shown(self) -> str:
+        """Where it is, without anything secret: a password may stand behind the question mark too."""
+        return str(self.url.database) if self.kind == "sqlite" else self.url.set(query={}).render_as_string()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -147,37 +129,7 @@ def told(database: Database) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        code, reason = _reason(error)
-        shown = database.url.render_as_string(hide_password=True)
-        raise OutboxError(
-            _("The outbox {place} failed: {reason}.").format(
-                place=database.url.database if database.kind == "sqlite" else shown, reason=reason
-            ),
-            code=code,
-            hint=_(_HINTS[code])
-            if code in _HINTS
-            else _("Check that the database runs and lets you in: {url}").format(url=shown),
-        ) from error
-
-
-def _reason(error: BaseException) -> tuple[str, str]:
-    found: Any = error.orig if isinstance(error, DBAPIError) else error
-    if isinstance(found, sqlite3.Error):
-        number = getattr(found, "sqlite_errorcode", None)
-        code, reason = _SQLITE.get((number or 0) & 0xFF, ("outbox-failed", ""))
-        return code, _(reason) or str(found)
-    if isinstance(found, OSError):
-        return "outbox-unreadable", system_text(found.strerror) or type(found).__name__
-    if isinstance(found, NoConnection):
-        return "outbox-locked", _("another program holds its lock")
-    state = getattr(found, "sqlstate", None) or ""
-    if state.startswith("53"):  # disk_full, out_of_memory, too_many_connections
-        return "outbox-server", (str(found).splitlines() or [""])[0]
-    if state == "25006":
-        return "outbox-readonly", _("it cannot be written")
-    code = "outbox-failed" if state else "outbox-unreachable"
-    # The first line: PostgreSQL shows the row that it refuses in the next one.
-    return code, (str(found).splitlines() or [type(found).__name__])[0].rstrip(".")
+        raise outbox_error(error, database.shown) from error
 
 
 def _parsed(url: str, home: Path) -> URL:

@@ -68,16 +68,19 @@ def settle(
     row = locked(connection, number)
     if row is None:  # purged, after somebody had cancelled it
         return claimed.entry
-    if row.settled >= attempt:
+    if row.settled == attempt:
         return entry_of(row._mapping)
     current = row.attempts == attempt
-    state = moved(State(row.state), outcome.cause, number) if current else State(row.state)
+    state = _state(row, outcome.cause, current=current)
     _note_attempts(connection, number, outcome, now, worker=worker, state=state)
     _count(connection, claimed, outcome, now)
     _note_lane(connection, claimed.entry.account, outcome, now)
-    if not current:
+    if not current and outcome.receipt is None:
         return entry_of(row._mapping)
-    values = _settled(row, state, attempt, outcome, now)
+    if current or state is not State(row.state):
+        values = _settled(row, state, attempt, outcome, now)
+    else:
+        values = _sent(outcome)
     put(connection, number, values)
     if resends and state is State.UNKNOWN:
         resend(connection, number, now, now + outcome.pause, worker)
@@ -85,26 +88,49 @@ def settle(
     return entry_of({**row._mapping, **values})
 
 
+def _state(row: Any, cause: Cause, *, current: bool) -> State:
+    """Where the entry is now that an attempt, the ``current`` one or an earlier one, came to this."""
+    state = State(row.state)
+    if current:
+        # An attempt that was given up turned out to have been sent: then nothing is left to be done.
+        return moved(state, Cause.SENT if row.sent_as and row.only is None else cause, row.id)
+    if cause is Cause.SENT and state is not State.SENDING and row.only is None:
+        return moved(state, cause, row.id)
+    return state
+
+
 def _settled(row: Any, state: State, attempt: int, outcome: Outcome, now: float) -> dict[str, Any]:
     values: dict[str, Any] = {
         "state": state,
-        "settled": attempt,
+        "settled": max(row.settled, attempt),
         "changed": now,
         "worker": "",
         "code": outcome.code,
         "text": outcome.text.replace("\0", ""),
     }
+    if state is State.SENT and outcome.cause is not Cause.SENT:
+        values |= {"code": "", "text": ""}
     if state is State.QUEUED and row.state == State.SENDING:
         values["due"] = now + outcome.pause
     if outcome.refused:
-        values["refused"] = json.dumps(dict(outcome.refused), ensure_ascii=False)
-    if outcome.receipt is not None:
-        values |= {
-            "sent_as": outcome.receipt.account,
-            "transport": outcome.receipt.transport,
-            "remote_id": outcome.receipt.remote_id,
-        }
-    return values
+        values["refused"] = _json(outcome.refused)
+    return values | _sent(outcome)
+
+
+def _sent(outcome: Outcome) -> dict[str, Any]:
+    """By what it went out, and to whom not: those who were refused earlier may have it now."""
+    if outcome.receipt is None:
+        return {}
+    return {
+        "sent_as": outcome.receipt.account,
+        "transport": outcome.receipt.transport,
+        "remote_id": outcome.receipt.remote_id,
+        "refused": _json(outcome.refused),
+    }
+
+
+def _json(refused: Mapping[str, str]) -> str:
+    return json.dumps(dict(refused), ensure_ascii=False)
 
 
 def _note_attempts(

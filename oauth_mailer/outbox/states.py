@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from ..errors import OutboxError
-from ..i18n import N_, _
+from ..i18n import _
 
 __all__ = ["FINAL", "MOVES", "Cause", "State", "moved"]
 
@@ -78,15 +78,11 @@ MOVES: Mapping[tuple[State, Cause], State] = {
     (State.REJECTED, Cause.LATER): State.REJECTED,
     (State.REJECTED, Cause.REJECTED): State.REJECTED,
     (State.REJECTED, Cause.UNKNOWN): State.UNKNOWN,
-}
-
-_NOT_NOW = {
-    State.QUEUED: N_("it is queued"),
-    State.SENDING: N_("it is being sent"),
-    State.SENT: N_("it is sent"),
-    State.REJECTED: N_("it is rejected"),
-    State.UNKNOWN: N_("it may have been sent"),
-    State.CANCELLED: N_("it is cancelled"),
+    # The same, where another attempt turned out to have been sent.
+    (State.SENT, Cause.SENT): State.SENT,
+    (State.SENT, Cause.LATER): State.SENT,
+    (State.SENT, Cause.REJECTED): State.SENT,
+    (State.SENT, Cause.UNKNOWN): State.SENT,
 }
 
 
@@ -103,7 +99,18 @@ def moved(state: State, cause: Cause, entry: int) -> State:
     else:
         message = _("Message {id} of the outbox cannot be moved: {reason}.")
     raise OutboxError(
-        message.format(id=entry, reason=_(_NOT_NOW[state])),
+        message.format(id=entry, reason=_standing(state)),
         code="outbox-move",
         hint=_("Run: oauth-mailer outbox show {id}").format(id=entry),
     )
+
+
+def _standing(state: State) -> str:
+    return {
+        State.QUEUED: _("it is queued"),
+        State.SENDING: _("it is being sent"),
+        State.SENT: _("it is sent"),
+        State.REJECTED: _("it is rejected"),
+        State.UNKNOWN: _("it may have been sent"),
+        State.CANCELLED: _("it is cancelled"),
+    }[state]
