@@ -25,7 +25,7 @@ from tests.support.smtp_script import SmtpScript, Step, Talk
 from .outbox_killed import ONE_BY_ONE, database_of, gmail_post, smtp_post
 
 OK = b"250 2.0.0 Ok\r\n"
-LARGE = Attachment(bytes(6_000_000), filename="large.bin")
+LARGE = Attachment(bytes(3_600_000), filename="large.bin")
 """More than is buffered between a worker and a server that does not read."""
 
 
@@ -62,7 +62,7 @@ SMTP = {
     "data": Point(lambda stop: {"data": before(stop, b"354 go\r\n")}),
     "content not read": Point(lambda stop: {"content": before(stop, b"")}, fields={"attachments": [LARGE]}),
     "midst of the content": Point(
-        lambda stop: {"content": within_content(stop, 1_000_000)}, fields={"attachments": [LARGE]}
+        lambda stop: {"content": [within_content(stop, 1_000_000)]}, fields={"attachments": [LARGE]}
     ),
     "dot": Point(lambda stop: {"dot": before(stop, OK)}, taken=(0,)),
     "second message": Point(lambda stop: {"mail": [OK, before(stop, OK)]}, unknown=(1,)),
@@ -83,7 +83,8 @@ def test_killed_at_a_step_of_smtp(
         server.answer(step, act)
     server.keep_little()
     with server, smtp_post(home, database, server, monkeypatch) as post:
-        post.add(3, **point.fields)
+        post.add(1, **point.fields)
+        post.add(2)
         with post.worker() as worker:
             stop.wait()
             worker.kill()
@@ -111,7 +112,8 @@ def test_killed_at_a_step_of_the_gmail_api(
     server = GmailScript(name.partition(" ")[0], stop)
     server.keep_little()
     with server, gmail_post(home, database, server, monkeypatch) as post:
-        post.add(3, **fields)
+        post.add(1, **fields)
+        post.add(2)
         with post.worker() as worker:
             stop.wait()
             worker.kill()

@@ -62,13 +62,16 @@ class SqliteDatabase:
 
     def locked(self) -> bool:
         """Whether somebody holds the lock, for longer than any step takes that comes to its end."""
-        with closing(self._connect(0.5)) as connection:
+        with closing(self._connect(0.3)) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
                 return True
             connection.execute("ROLLBACK")
         return False
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def _connect(self, timeout: float) -> sqlite3.Connection:
         return sqlite3.connect(self._path, timeout=timeout, isolation_level=None)
@@ -95,6 +98,7 @@ class PostgresqlDatabase:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._looks: Any = None
 
     @contextmanager
     def halt(self, table: str, when: str, *, at_commit: bool = False) -> Iterator[Halt]:
@@ -123,9 +127,13 @@ class PostgresqlDatabase:
 
     def locked(self) -> bool:
         """Whether somebody waits for a lock."""
-        with closing(self._connect()) as connection:
-            found = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
-        return bool(found[0])
+        if self._looks is None:
+            self._looks = self._connect()
+        return self._looks.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is not None
+
+    def close(self) -> None:
+        if self._looks is not None:
+            self._looks.close()
 
     def _connect(self) -> Any:
         import psycopg

@@ -99,3 +99,4 @@ class Post:
 
     def close(self) -> None:
         self.outbox.close()
+        self.database.close()

@@ -59,6 +59,7 @@ class Talk:
         return True
 
     def encrypt(self) -> None:
+        self.sock.getpeername()  # of a client that is gone, ssl would leave the socket open
         self.sock = self.server.context.wrap_socket(self.sock, server_side=True)
         self.server.opened.append(self.sock)
 
