@@ -239,22 +239,6 @@ def test_a_finished_message_goes_out_by_the_account_it_is_from(
         assert (len(first.messages), len(second.messages)) == (0, 1)
 
 
-def test_a_fallback_takes_over_and_says_so(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with mailboxes(home, monkeypatch, "me@corp.example", "you@corp.example") as (first, second):
-        first.stop()
-        done = run("send", *HELLO, "--fallback", "you@corp.example", "--json")
-        assert done.code == 0, done.err
-        assert [attempt["verdict"] for attempt in done.json["attempts"]] == ["not_sent", "sent"]
-        assert done.json["account"] == "you@corp.example"
-        assert "It went out by a fallback; me@corp.example failed" in done.err
-        assert received(second)["Reply-To"] == "me@corp.example"
-        second.stop()
-        done = run("send", *HELLO, "--fallback", "you@corp.example")
-        assert done.code == 75
-        assert "me@corp.example by smtp" in done.err
-        assert "you@corp.example by smtp" in done.err
-
-
 def test_recipients_refused_among_others_are_named(box: Mailbox) -> None:
     box.refuse_recipients(b"550 5.1.1 no such \x1b[2Juser", only="eve@example.com")
     done = run("send", *HELLO, "--cc", "eve@example.com", "--json")
