@@ -25,7 +25,8 @@ class Job:
     """What a process does: it runs an outbox, or adds messages to it.
 
     ``home``, ``url``: of the outbox; ``options``: more for ``Outbox``; ``adds``: fields of messages to add,
-    each with its ``key``; nothing is run then; ``environ``: all that it sees of the environment.
+    each with its ``key``; nothing is run then; ``waits``: it stops itself (SIGSTOP) before it begins;
+    ``environ``: all that it sees of the environment.
     """
 
     home: str
@@ -34,6 +35,7 @@ class Job:
     once: bool = True
     threads: int = 1
     adds: Sequence[Mapping[str, Any]] = ()
+    waits: bool = False
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -44,6 +46,8 @@ def work(job: Job) -> None:
     from oauth_mailer import Message
     from oauth_mailer.outbox import Outbox
 
+    if job.waits:
+        os.kill(os.getpid(), signal.SIGSTOP)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -96,10 +100,10 @@ def _context() -> BaseContext:
     return _made[0]
 
 
-def until(condition: Callable[[], object], what: str) -> None:
+def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
     """Ask again and again until it is so: for what only a database can tell."""
     pause = threading.Event()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end, f"it did not come: {what}"
         pause.wait(0.01)
