@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "elapsed"]
 
 JUMP = 60.0
 """Seconds by which the wall's clock may run away from the steady one before that counts as a jump."""
@@ -21,6 +21,15 @@ STANDING = 600.0
 """Seconds after which a jump is believed."""
 
 _log = logging.getLogger(__name__)
+
+
+_WHILE_ASLEEP = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+"""Linux's first one, macOS's second one go on while the machine sleeps; ``time.monotonic`` does there not."""
+
+
+def elapsed() -> float:
+    """Seconds since some moment, also those in which this machine slept and others did not."""
+    return time.monotonic() if _WHILE_ASLEEP is None else time.clock_gettime(_WHILE_ASLEEP)
 
 
 class Clock:

@@ -18,6 +18,7 @@ from ..i18n import _
 from . import claims, results
 from .caretaker import Caretaker, Settings
 from .claims import Claim, Suspect
+from .clock import elapsed
 from .database import Database
 from .delivery import Delivery
 from .entry import Entry, Event
@@ -52,7 +53,9 @@ class Worker:
         self._settings = settings
         self._on_event = on_event
         self._sign = WorkerLock(settings.home)
-        self._held: dict[tuple[int, int], float] = {}  # when each claim last gave a sign of life
+        self._held: dict[
+            tuple[int, int], float
+        ] = {}  # when each claim last gave a sign of life, by elapsed()
         self._lock = threading.Lock()
         self.caretaker = Caretaker(database, settings, self.name, self._tell)
         self._delivery = Delivery(database, settings, lambda: self.caretaker.accounts)
@@ -194,7 +197,7 @@ class Worker:
         """A worker that stalled must not begin what others have given up meanwhile."""
         with self._lock:
             renewed = self._held.get((claim.entry.id, claim.attempt))
-        if renewed is None or time.monotonic() - renewed > self._settings.lease:
+        if renewed is None or elapsed() - renewed > self._settings.lease:
             raise OutboxError(
                 _("This worker stalled for so long that others may have given it up. Nothing was sent."),
                 code="lease-lost",
@@ -248,7 +251,7 @@ class Worker:
             held = list(self._held)
         if not held:
             return
-        began = time.monotonic()
+        began = elapsed()
         try:
             with self._database.writing() as connection:
                 ours = claims.renew(connection, held, self.name, self._database.clock.now())
@@ -256,8 +259,9 @@ class Worker:
             _log.warning("no sign of life could be given: %s", error)
             return
         with self._lock:
-            # What others have given up meanwhile has had no sign of life, and must not begin any more.
-            self._held.update({one: began for one in ours if one in self._held})
+            for one in held:
+                if one in self._held:  # what others have given up meanwhile must not begin any more
+                    self._held[one] = began if one in ours else -math.inf
 
     def abandon(self) -> None:
         """The process ends now, without waiting: what is being sent may have been sent."""
