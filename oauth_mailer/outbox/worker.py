@@ -53,9 +53,8 @@ class Worker:
         self._settings = settings
         self._on_event = on_event
         self._sign = WorkerLock(settings.home)
-        self._held: dict[
-            tuple[int, int], float
-        ] = {}  # when each claim last gave a sign of life, by elapsed()
+        # The claims that are committed, and by elapsed() when each last gave a sign of life.
+        self._held: dict[tuple[int, int], float] = {}
         self._lock = threading.Lock()
         self.caretaker = Caretaker(database, settings, self.name, self._tell)
         self._delivery = Delivery(database, settings, lambda: self.caretaker.accounts)
@@ -136,7 +135,7 @@ class Worker:
         """Claim the next entry that is due, or this one; else say when there may be one."""
         found: Claim | None = None
         expired: list[Entry] = []
-        now = self._database.clock.now()
+        now, began = self._database.clock.now(), elapsed()
         try:
             with self._database.writing() as connection:
                 found, soonest = claims.claim(
@@ -148,15 +147,13 @@ class Worker:
                     number=None if entry is None else entry.id,
                     expired=expired,
                 )
-                if found is not None:
-                    with self._lock:
-                        self._held[found.entry.id, found.attempt] = time.monotonic()
         except BaseException:
             if found is not None:
-                with self._lock:
-                    self._held.pop((found.entry.id, found.attempt), None)
                 self.caretaker.doubt(found)
             raise
+        if found is not None:
+            with self._lock:
+                self._held[found.entry.id, found.attempt] = began
         for one in expired:
             self._tell(Event(state=State.REJECTED, entry=one))
         return found, soonest
