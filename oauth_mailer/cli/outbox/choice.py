@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Done", "add_choice", "change", "check_choice"]
 
+_OF_THE_ENTRY = frozenset({"outbox-no-entry", "outbox-move", "outbox-sent"})
+"""Codes of errors that another entry need not meet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -75,11 +78,15 @@ def change(
             try:
                 changed.append(one(outbox, number).id)
             except OutboxError as error:
+                if error.code not in _OF_THE_ENTRY and not changed:
+                    raise
                 output.error(error)
                 code = code or exit_code(error)
                 failures.append(
                     {"entry": number, "code": error.code, "message": error.message, "hint": error.hint}
                 )
+                if error.code not in _OF_THE_ENTRY:
+                    break
     if output.json:
         output.record({"entries": changed, "failed": failures})
     if not numbers:

@@ -40,6 +40,7 @@ class Report:
         self._told: set[str] = set()  # the accounts of which it was said that they wait
         self._bar = Bar(shown=not output.quiet and not output.json)
         self.somebody_waits = False
+        self.tried = 0
 
     @property
     def left(self) -> Counter[str]:
@@ -51,6 +52,7 @@ class Report:
         """A result is on disk."""
         entry = event.entry
         with self._lock:
+            self.tried += 1
             self._open.pop(entry.id, None)
             if entry.state == "sent":
                 self._sent += 1

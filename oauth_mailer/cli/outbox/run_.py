@@ -7,7 +7,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ...i18n import N_, _
@@ -17,7 +16,7 @@ from ..output import Output
 from .report import Report
 
 if TYPE_CHECKING:
-    from ...outbox import Stats
+    from ...outbox import Outbox, Stats
     from ...stores import Secret
 
 __all__ = ["parser", "run", "summary"]
@@ -31,8 +30,6 @@ _LOGGED = (
     N_("the clock was set back: what was to wait until then waits no longer"),
 )
 """What the library logs and a person should read."""
-
-_JUST_NOW = timedelta(seconds=1)
 
 
 def summary() -> str:
@@ -108,19 +105,27 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         report = Report(outbox, output, once=arguments.once)
         try:
             with report.watching(stop):
-                outbox.run(once=arguments.once, workers=arguments.workers, on_event=report, stop=stop)
+                _send(outbox, report, arguments, stop)
         except KeyboardInterrupt as error:
             abandoned = isinstance(error.__context__, KeyboardInterrupt)
-        ended = datetime.now(UTC)
         report.sum_up()
         if not arguments.once:
             return 76 if abandoned and report.left["unknown"] else OK
         stats = outbox.stats()
         report.tell_who_waits(stats)
-        return _exit_code(report, stats, ended)
+        return _exit_code(report, stats)
 
 
-def _exit_code(report: Report, stats: Stats, ended: datetime) -> int:
+def _send(outbox: Outbox, report: Report, arguments: argparse.Namespace, stop: threading.Event) -> None:
+    while True:
+        tried = report.tried
+        outbox.run(once=arguments.once, workers=arguments.workers, on_event=report, stop=stop)
+        if not arguments.once or report.tried == tried or not outbox.stats().due:
+            return
+        # Something was added after the last look; or it cannot be sent now, which one more look will show.
+
+
+def _exit_code(report: Report, stats: Stats) -> int:
     """The gravest of what is not sent; 0 where all that was due is."""
     left = report.left
     if left["unknown"]:
@@ -129,9 +134,7 @@ def _exit_code(report: Report, stats: Stats, ended: datetime) -> int:
         return 69
     if report.somebody_waits:
         return 77
-    # What was added after the last look is not this run's.
-    due = stats.oldest is not None and stats.oldest < ended - _JUST_NOW
-    return 75 if left["queued"] or due else OK
+    return 75 if left["queued"] or stats.due else OK
 
 
 def _asker(output: Output) -> Callable[[str], Secret] | None:
