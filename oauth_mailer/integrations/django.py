@@ -78,13 +78,13 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
                 self.close()
 
     def _sent(self, django_message: Any) -> bool:
-        recipients = django_message.recipients()
+        recipients = [str(one) for one in django_message.recipients()]  # they may be lazy texts
         if not recipients:
             return False
         try:
-            account = self._account_for(django_message.from_email)
+            account = self._account_for(str(django_message.from_email))
             message = RawMessage(
-                complete(django_message.message().as_bytes(), account, {}), recipients=list(recipients)
+                complete(django_message.message().as_bytes(), account, {}), recipients=recipients
             )
             if self._queue:
                 from ..outbox import Outbox

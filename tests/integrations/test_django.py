@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core import mail
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.test.utils import override_settings
+from django.utils.functional import lazystr
 
 from oauth_mailer.errors import OutcomeUnknown, RejectedError
 from oauth_mailer.outbox import Outbox
@@ -100,6 +101,25 @@ def test_one_connection_carries_many_and_is_closed_by_whoever_opened_it(box: Mai
     assert connection.open() is True
     connection.close()
     assert len(box.messages) == 6
+
+
+def test_lazy_texts_international_domains_and_quoted_names(box: Mailbox) -> None:
+    to = lazystr("to@öäü.example")
+    assert mail.send_mail("s", "b", lazystr(f'"Firstname Sürname" <{ME}>'), [to]) == 1
+    assert box.messages[0].recipients == ["to@xn--4ca9at.example"]
+    message = parsed(box)
+    assert message["from"].addresses[0].display_name == "Firstname Sürname"
+    assert message["from"].addresses[0].addr_spec == ME
+
+
+def test_admins_are_told_and_long_lines_arrive(box: Mailbox) -> None:
+    with override_settings(
+        ADMINS=[("Ann", "ann@example.com")], EMAIL_SUBJECT_PREFIX="[Shop] ", SERVER_EMAIL=ME
+    ):
+        mail.mail_admins("It broke", "y" * 2000)
+    message = parsed(box)
+    assert message["subject"] == "[Shop] It broke"
+    assert message.get_content().strip() == "y" * 2000
 
 
 def test_nothing_to_send_counts_nothing(box: Mailbox) -> None:
