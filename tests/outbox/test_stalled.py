@@ -14,12 +14,12 @@ from tests.support.outbox_databases import HISTORY, OutboxDatabase, PostgresqlDa
 from tests.support.outbox_post import Post
 from tests.support.smtp_script import SmtpScript
 
-from .outbox_killed import ONE_BY_ONE, database_of, smtp_post
+from .killed import ONE_BY_ONE, database_of, smtp_post
 
 OK = b"250 2.0.0 Ok\r\n"
 SHORT = {"lease": 1.0}
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals for this")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals of POSIX")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -32,6 +32,7 @@ def codes(post: Post) -> list[str]:
     return [record.code for record in post.outbox.history(post.entries[0].id) if record.code]
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("reply", [OK, b"451 4.3.0 later\r\n"], ids=["taken", "not taken"])
 def test_what_a_worker_says_after_it_was_given_up_is_taken_for_the_truth(
     reply: bytes, database: OutboxDatabase, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -61,6 +62,7 @@ def test_what_a_worker_says_after_it_was_given_up_is_taken_for_the_truth(
             assert post.accepted().total() == 2
 
 
+@pytest.mark.fault(37)
 @pytest.mark.parametrize("step", ["mail", "data"])
 def test_a_worker_that_stalls_before_the_message_leaves_sends_nothing_of_it(
     step: str, database: OutboxDatabase, home: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,6 +88,7 @@ def test_a_worker_that_stalls_before_the_message_leaves_sends_nothing_of_it(
         post.judge()
 
 
+@pytest.mark.fault(37)
 def test_a_worker_that_stalls_in_a_transaction_does_not_hold_up_the_others(
     home: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +110,7 @@ def test_a_worker_that_stalls_in_a_transaction_does_not_hold_up_the_others(
         post.judge()
 
 
+@pytest.mark.fault(35)
 def test_what_may_have_been_sent_is_sent_again_only_by_the_users_policy_and_not_for_ever(
     database: OutboxDatabase, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +135,7 @@ def test_what_may_have_been_sent_is_sent_again_only_by_the_users_policy_and_not_
         assert post.accepted().total() == 4
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", ["mail", "dot"])
 def test_a_worker_that_is_asked_to_stop_ends_what_it_sends_and_begins_nothing_more(
@@ -142,7 +147,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_sends_and_begins_nothing_mo
         smtp_post(home, database, server, monkeypatch) as post,
     ):
         server.answer(step, [before(stop, OK)])
-        post.add(60)
+        post.add(25)
         with post.worker(once=False) as worker:
             stop.wait()
             worker.signal(number)
@@ -156,6 +161,7 @@ def test_a_worker_that_is_asked_to_stop_ends_what_it_sends_and_begins_nothing_mo
         post.judge()
 
 
+@pytest.mark.fault(40)
 def test_a_worker_that_is_not_waited_for_says_that_it_may_have_been_sent(
     database: OutboxDatabase, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,7 +22,9 @@ from tests.support.outbox_post import Post
 from tests.support.outbox_processes import until
 from tests.support.smtp_script import SmtpScript, Step, Talk
 
-from .outbox_killed import ONE_BY_ONE, database_of, gmail_post, smtp_post
+from .killed import ONE_BY_ONE, database_of, gmail_post, smtp_post
+
+pytestmark = pytest.mark.fault(35)
 
 OK = b"250 2.0.0 Ok\r\n"
 LARGE = Attachment(bytes(3_600_000), filename="large.bin")
