@@ -39,8 +39,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     from .. import logins
     from .terminal import open_prompt
 
-    account = logins.logout(arguments.address, prompt=open_prompt(output))
-    revoked = account.auth == "google"
+    account, revoked = logins.log_out(arguments.address, prompt=open_prompt(output))
     if output.json:
         output.record({"status": "logged_out", "account": account.address, "revoked": revoked})
     output.say(
@@ -51,6 +50,13 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         ).format(address=account.address),
         style="green",
     )
+    if account.auth == "google" and not revoked:
+        output.say(
+            _(
+                "The store had no token of it, so none was revoked. What Google still allows: "
+                "https://myaccount.google.com/connections"
+            )
+        )
     if account.auth == "code":
         output.say(
             _("Its code is still valid: cancel it in the settings of the mailbox if you no longer need it.")

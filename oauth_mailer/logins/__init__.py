@@ -24,7 +24,7 @@ from ..stores.memory import MemoryStore
 from .codes import log_in_by_code, prove
 from .describe import account_for
 
-__all__ = ["account_for", "login", "login_state", "logout"]
+__all__ = ["account_for", "log_out", "login", "login_state", "logout"]
 
 
 class Nobody:
@@ -136,20 +136,31 @@ def logout(
     ``StoreError`` where the secret cannot be deleted: then the account stays. A provider that could not be
     asked to revoke is told of by its own error, after the secret and the account are forgotten here.
     """
+    return log_out(address, prompt=prompt, home=home, store=store)[0]
+
+
+def log_out(
+    address: str,
+    *,
+    prompt: Prompt | None = None,
+    home: Path | str | None = None,
+    store: TokenStore | None = None,
+) -> tuple[Account, bool]:
+    """As ``logout``; says besides whether there was a token to revoke at the provider."""
     accounts = Accounts(home)
     account = accounts.get(address)
     if not _has_secret(account):
         accounts.remove(account.address)
-        return account
+        return account, False
     opened = store or _open_store(account, accounts, prompt or Nobody())
-    trouble = _revoked(account, opened)
+    revoked, trouble = _revoked(account, opened)
     _forget(account, opened, accounts.home)
     Refusals(accounts.home).forget(account.address)
     if account.address in accounts:
         accounts.remove(account.address)
     if trouble is not None:
         raise _not_revoked(account, trouble) from trouble
-    return account
+    return account, revoked
 
 
 def login_state(
@@ -186,19 +197,18 @@ def _open_store(account: Account, accounts: Accounts, prompt: Prompt) -> TokenSt
     return open_store(kind, options)
 
 
-def _revoked(account: Account, store: TokenStore) -> MailerError | None:
-    """Revoke what can be revoked; the error where that failed."""
+def _revoked(account: Account, store: TokenStore) -> tuple[bool, MailerError | None]:
+    """Revoke what can be revoked: whether there was anything, and the error where that failed."""
     if account.auth != "google":
-        return None
+        return False, None
     from ..auth import google
 
     try:
-        google.revoke(account, store)
+        return google.revoke(account, store), None
     except StoreError:
         raise
     except MailerError as error:
-        return error
-    return None
+        return False, error
 
 
 def _forget(account: Account, store: TokenStore, home: Path) -> None:

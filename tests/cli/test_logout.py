@@ -10,6 +10,7 @@ from oauth_mailer.accounts import Accounts
 from oauth_mailer.auth._google_tokens import access_slot, consent_slot
 from oauth_mailer.sandbox import Sandbox
 from oauth_mailer.stores import StoreOptions, open_store
+from tests.support.google_account import google_account
 
 from .google_login import ADDRESS, log_in
 from .program import run
@@ -38,6 +39,16 @@ def test_a_consent_that_google_ended_before_counts_as_revoked(google: Sandbox, t
     google.revoke_tokens()
     done = run("logout", ADDRESS, "--quiet")
     assert (done.code, done.err) == (0, "")
+
+
+def test_nothing_is_said_to_be_revoked_where_there_was_nothing(google: Sandbox, home: Path) -> None:
+    Accounts(home).add(google_account(google.gmail_endpoint, ADDRESS))
+    done = run("logout", ADDRESS, "--json")
+    assert done.json == {"status": "logged_out", "account": ADDRESS, "revoked": False}
+    assert "you@gmail.com is forgotten here.\n" in done.err
+    assert "https://myaccount.google.com/connections" in done.err
+    assert google.counts["revoke"] == 0
+    assert len(Accounts(home)) == 0
 
 
 @pytest.mark.usefixtures("google_host")
