@@ -61,7 +61,7 @@ class SqliteDatabase:
             connection.execute("ROLLBACK")
 
     def locked(self) -> bool:
-        """Whether somebody holds the lock, for longer than any step takes that comes to its end."""
+        """Whether somebody holds the lock, for longer than most steps take that come to their end."""
         with closing(self._connect(0.3)) as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -83,7 +83,8 @@ class _SqliteHalt:
         self._connection = connection
 
     def wait(self) -> None:
-        until(self._database.locked, "a transaction that stands still")
+        locked = self._database.locked
+        until(lambda: locked() and locked(), "a transaction that stands still")
 
     def go_on(self) -> None:
         self._connection.execute("DROP TRIGGER halt")  # the dead one's lock is gone with it
