@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import threading
 from collections.abc import Mapping
 from email import message_from_bytes, policy
@@ -216,35 +215,6 @@ def test_asend_is_send_for_asyncio_and_does_not_hold_up_the_loop() -> None:
         return (await task).status
 
     assert asyncio.run(main()) == "sent"
-
-
-def test_a_cancelled_asend_says_in_the_log_what_became_of_the_message(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    started, release = threading.Event(), threading.Event()
-
-    class Slow(MemoryTransport):
-        def send(self, envelope: Envelope, content: Content) -> Acceptance:
-            started.set()
-            assert release.wait(10)
-            return super().send(envelope, content)
-
-    sent = message()
-
-    async def main() -> None:
-        task = asyncio.create_task(Mailer(Route(sender=GMAIL, transport=Slow())).asend(sent))
-        await asyncio.to_thread(started.wait, 10)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        release.set()
-        while not any("cancelled" in record.message for record in caplog.records):
-            await asyncio.sleep(0)
-
-    with caplog.at_level(logging.WARNING, "oauth_mailer"):
-        asyncio.run(asyncio.wait_for(main(), 10))
-    assert sent.id in caplog.text
-    assert "sent" in caplog.text
 
 
 def test_in_a_capture_nothing_leaves_and_everything_is_seen() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -414,15 +415,25 @@ def test_revoking_tells_google_and_forgetting_leaves_nothing(store: MemoryStore,
 
 
 def test_a_refresh_under_way_leaves_nothing_behind_once_the_account_is_forgotten(
-    store: MemoryStore, home: Path
+    store: MemoryStore, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     forgetting: list[threading.Thread] = []
+    waits = threading.Event()
+
+    def heard(record: logging.LogRecord) -> bool:
+        if forgetting and record.thread == forgetting[0].ident:
+            waits.set()
+        return True
 
     def meanwhile(exchange: Exchange) -> bool:
         forgetting.append(threading.Thread(target=forget, args=(account, store, home)))
         forgetting[0].start()
-        forgetting[0].join(0.2)  # it would be done by now if it did not wait for this refresh
+        assert waits.wait(30)  # for the lock that this refresh holds, as the library of the lock says
+        assert forgetting[0].is_alive()
         return granted(1, refresh_token="1//second")(exchange)
+
+    caplog.set_level(logging.DEBUG, "filelock")
+    caplog.handler.addFilter(heard)
 
     with HttpScript(meanwhile) as server:
         account = with_consent(server.url, store)

@@ -293,21 +293,26 @@ VERDICTS: list[SendError] = [
 ]
 
 
-@pytest.mark.parametrize("failure", VERDICTS, ids=lambda error: error.verdict)
+@pytest.mark.parametrize(
+    ("script", "verdict"),
+    [([one], one.verdict) for one in VERDICTS] + [([], "sent")],
+    ids=["unknown", "not sent", "sent"],
+)
 def test_a_cancelled_asend_tells_the_verdict_that_the_message_really_had(
-    failure: SendError, caplog: pytest.LogCaptureFixture
+    script: list[SendError], verdict: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     started, release = threading.Event(), threading.Event()
+    message = Message(to="ann@example.com", text="Hi")
 
     class Slow(MemoryTransport):
         def send(self, envelope: Envelope, content: Content) -> Acceptance:
             started.set()
             assert release.wait(10)
-            raise failure
+            return super().send(envelope, content)
 
     async def main() -> None:
-        mailer = Mailer(Route(sender=ME, transport=Slow()))
-        task = asyncio.create_task(mailer.asend(Message(to="ann@example.com", text="Hi")))
+        mailer = Mailer(Route(sender=ME, transport=Slow(script)))
+        task = asyncio.create_task(mailer.asend(message))
         await asyncio.to_thread(started.wait, 10)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -318,7 +323,8 @@ def test_a_cancelled_asend_tells_the_verdict_that_the_message_really_had(
 
     with caplog.at_level(logging.WARNING, "oauth_mailer"):
         asyncio.run(asyncio.wait_for(main(), 10))
-    assert f"verdict: {failure.verdict}" in caplog.text
+    assert message.id in caplog.text
+    assert f"verdict: {verdict}" in caplog.text
 
 
 def test_a_message_of_exactly_the_limit_goes_out() -> None:
