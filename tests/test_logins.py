@@ -22,6 +22,8 @@ class Person:
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
         self.heard: list[str] = []
+        self.opened: list[str] = []
+        self.browser = True
 
     def say(self, text: str) -> None:
         self.heard.append(text)
@@ -34,7 +36,8 @@ class Person:
         return Secret(self.answers.pop(0))
 
     def open_browser(self, url: str) -> bool:
-        raise AssertionError(url)
+        self.opened.append(url)
+        return self.browser
 
 
 def account_at(box: Mailbox, **words: str) -> Account:
@@ -77,6 +80,42 @@ def test_a_wrong_form_may_be_typed_again_three_times_and_a_refused_code_may_not(
         with pytest.raises(LoginRequired):
             logins.login(account_at(box), prompt=person, store=MemoryStore())
         assert (box.logins, person.answers) == (2, [CODE])
+
+
+@pytest.mark.parametrize("browser", [True, False])
+def test_enter_alone_opens_the_page_where_the_code_is_and_is_no_try(browser: bool) -> None:
+    with mailbox("me@qq.com") as box:
+        person = Person("", " ", "short", "also wrong", "", CODE)
+        person.browser = browser
+        logins.login(account_at(box), prompt=person, store=MemoryStore())
+    assert person.opened == ["https://mail.qq.com"] * 3
+    assert ("No browser can be opened here; the page is https://mail.qq.com" in person.heard) is not browser
+
+
+def test_a_person_who_only_presses_enter_is_not_asked_for_ever() -> None:
+    with mailbox("me@qq.com") as box:
+        person = Person(*[""] * 20)
+        with pytest.raises(LoginRequired):
+            logins.login(account_at(box), prompt=person, store=MemoryStore())
+        assert box.server.connections == 0
+    assert person.answers
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "  abcd efgh ijkl mnop \r\n",
+        "abcd\u00a0efgh\u3000ijkl\tmnop",
+        "\u200babcdefgh\u200bijklmnop\ufeff",
+        "\x1b[200~abcdefghijklmnop\x1b[201~",
+    ],
+)
+def test_what_is_copied_along_with_a_code_is_no_part_of_it(typed: str) -> None:
+    store = MemoryStore()
+    with mailbox("me@qq.com") as box:
+        logins.login(account_at(box), prompt=Person(typed), store=store)
+        assert box.logins == 1
+    assert store.get(Slot("me@qq.com", "code")) == Secret("abcdefghijklmnop")
 
 
 class Failing(MemoryStore):

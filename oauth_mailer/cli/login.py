@@ -36,10 +36,12 @@ def parser() -> Parser:
         takes="ADDRESS",
         summary=_(
             "Sets up an account, or renews its login. The provider is found from the address. Gmail: your "
-            "browser opens Google's consent page. Others: asks for the authorization code, proves it against "
+            "browser opens Google's consent page; the first time, it leads you to the OAuth client that this "
+            "needs. Others: asks for the authorization code, proves it against "
             "the server, and only then keeps it. The first account becomes the default one."
         ),
         examples=(
+            "oauth-mailer login me@gmail.com",
             "oauth-mailer login me@gmail.com --client-secrets ~/Downloads/client_secret.json",
             "oauth-mailer login me@qq.com",
             "oauth-mailer login me@corp.example --provider exmail",
@@ -72,7 +74,7 @@ def parser() -> Parser:
     google.add_argument(
         "--client-secrets",
         metavar="FILE",
-        help=_("the JSON file of your OAuth client, from Google's console"),
+        help=_("the JSON file of your OAuth client, from Google's console (else you are led there)"),
     )
     google.add_argument(
         "--service-account",
@@ -123,6 +125,7 @@ def parser() -> Parser:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Log in; returns the exit code. Raises ``MailerError``."""
     from .. import logins
+    from .guide import Guide
     from .terminal import open_prompt
 
     for name in ("client_secrets", "service_account", "ca_file"):
@@ -141,12 +144,15 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         store=arguments.store or "",
     )
     _check(arguments, account)
+    prompt = open_prompt(output, browser=not arguments.no_browser)
+    guide = Guide(prompt, account.address)
     account = logins.login(
         account,
-        prompt=open_prompt(output, browser=not arguments.no_browser),
+        prompt=prompt,
         code=_code_from_standard_input() if arguments.code_stdin else None,
         client_secrets=arguments.client_secrets,
         service_account=arguments.service_account,
+        make_client=guide if prompt.asks else None,
         browser=not arguments.no_browser,
         port=arguments.port,
         timeout=arguments.timeout,
@@ -154,6 +160,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         default=arguments.default,
     )
     _tell(account, output)
+    guide.offer_to_delete()
     return OK
 
 

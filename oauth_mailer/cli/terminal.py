@@ -31,8 +31,12 @@ class Refusing:
 
     def say(self, text: str) -> None:
         """As in ``Prompt``."""
+        self.show(text)
+
+    def show(self, text: str, *, style: str = "") -> None:
+        """As ``say``. ``style``: how it is shown, where there are colours."""
         for line in text.splitlines() or [""]:
-            self._output.say(line)
+            self._output.say(line, style=style)
 
     def ask(self, question: str, done: threading.Event) -> str | None:
         """As in ``Prompt``: asks nothing, but a line that another program hands in is taken."""

@@ -7,6 +7,7 @@ replaced.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -57,6 +58,7 @@ def login(
     code: Secret | str | None = None,
     client_secrets: Path | str | None = None,
     service_account: Path | str | None = None,
+    make_client: Callable[[], Path | str] | None = None,
     browser: bool = True,
     port: int = 0,
     timeout: float = 300.0,
@@ -70,10 +72,12 @@ def login(
     ``account``: an address, or what ``account_for`` gives; ``prompt``: how a person is asked, by default
     nobody can be; ``code``: an authorization code or password, in place of asking. For Google:
     ``client_secrets``: the JSON file of the OAuth client, needed the first time; ``service_account``: the key
-    file of a Workspace service account that may act for the address, in place of a consent; ``browser``:
-    whether to open one; ``port``: where to listen for the answer, 0 for any; ``timeout``: seconds to wait for
-    it; ``check_identity``: whether to ask for the address too and compare. ``default``: make it the default
-    account; ``home``: the folder of the configuration; ``store``: a token store in place of that configured.
+    file of a Workspace service account that may act for the address, in place of a consent; ``make_client``:
+    called where a client is needed and none is known; leads a person to one, and gives its JSON file;
+    ``browser``: whether to open one; ``port``: where to listen for the answer, 0 for any; ``timeout``:
+    seconds to wait for it; ``check_identity``: whether to ask for the address too and compare. ``default``:
+    make it the default account; ``home``: the folder of the configuration; ``store``: a token store in place
+    of that configured.
 
     Raises ``LoginRequired`` where the person or the provider refused, ``ConfigError``, ``StoreError``, or the
     ``SendError`` of a provider that could not be asked. Then the old login is untouched.
@@ -113,6 +117,7 @@ def login(
             prompt,
             accounts,
             client_secrets=client_secrets,
+            make_client=make_client,
             browser=browser,
             port=port,
             timeout=timeout,

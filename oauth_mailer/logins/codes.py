@@ -12,17 +12,18 @@ from ..auth import Prompt, open_credential
 from ..auth.code import check_code
 from ..errors import LoginRequired, MailerError
 from ..i18n import _
-from ..providers import CUSTOM
 from ..refusals import Refusals
 from ..stores import Secret, Slot, TokenStore
 from ..stores.memory import MemoryStore
 from ..transports import open_transport
+from .where import page_of, where_to_find
 
 __all__ = ["log_in_by_code", "prove", "refuse_unkept"]
 
 _log = logging.getLogger(__name__)
 
 _TRIES = 3  # of typing a code that has the right form; none of them reaches the server
+_OPENINGS = 5  # of the page where it is found
 
 
 @runtime_checkable
@@ -85,16 +86,26 @@ def prove(account: Account, store: TokenStore, accounts: Accounts) -> None:
 
 
 def _ask(account: Account, prompt: Prompt) -> Secret:
-    prompt.say(_where_to_find(account))
+    prompt.say(where_to_find(account))
+    page = page_of(account)
     question = _("{secret} of {address}:").format(secret=_secret_title(account), address=account.address)
-    for left in reversed(range(_TRIES)):
+    if page:
+        prompt.say(_("Enter alone opens {page}. What you type is not shown.").format(page=page))
+    left, openings = _TRIES, _OPENINGS
+    while True:
+        typed = prompt.ask_secret(question)
+        if page and openings and not typed.reveal().strip():
+            openings -= 1
+            if not prompt.open_browser(page):
+                prompt.say(_("No browser can be opened here; the page is {page}").format(page=page))
+            continue
+        left -= 1
         try:
-            return check_code(account, prompt.ask_secret(question))
+            return check_code(account, typed)
         except LoginRequired as error:
             if not left or error.code != "code-form":
                 raise
             prompt.say(str(error))
-    raise AssertionError("the last try raises or returns")
 
 
 def _secret_title(account: Account) -> str:
@@ -103,46 +114,6 @@ def _secret_title(account: Account) -> str:
         "app password": _("App password"),
         "client password": _("Client password"),
     }.get(account.preset.secret, _("Password"))
-
-
-def _where_to_find(account: Account) -> str:
-    by_provider = {
-        "qq": _(
-            "QQ Mail asks for an authorization code (授权码) of 16 letters, not your password.\n"
-            "On mail.qq.com: Settings → Account → POP3/IMAP/SMTP service: turn it on, then generate a code."
-        ),
-        "163": _netease("mail.163.com"),
-        "126": _netease("mail.126.com"),
-        "yeah": _netease("www.yeah.net"),
-        "gmail-smtp": _(
-            "Gmail asks for an app password, 16 letters, not your password. It needs 2-step verification:\n"
-            "https://myaccount.google.com/apppasswords"
-        ),
-    }
-    by_kind = {
-        "authorization code": _(
-            "{title} asks for an authorization code, not your password:\n"
-            "it is made in the settings of the mailbox, where SMTP is turned on."
-        ),
-        "app password": _(
-            "{title} asks for an app password, not your password:\n"
-            "it is made in the security settings of your account."
-        ),
-        "client password": _(
-            "{title} asks for the password of mail clients:\n"
-            "it is made in the settings of the mailbox, where SMTP is turned on."
-        ),
-        "password": _("Give the password that {title} wants for sending mail."),
-    }
-    found = by_provider.get(account.provider) or by_kind.get(account.preset.secret, by_kind["password"])
-    return found.format(title=account.server.host if account.preset is CUSTOM else _(account.preset.title))
-
-
-def _netease(site: str) -> str:
-    return _(
-        "NetEase asks for an authorization code (授权码), not your password. On {site}:\n"
-        "Settings → POP3/SMTP/IMAP: turn SMTP on, then add an authorization code."
-    ).format(site=site)
 
 
 def refuse_unkept(account: Account, store: TokenStore) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..replies import readable
 from ..stores import Secret, TokenStore, store_kind
 from ..wire.loopback import Answer, Listener
 from .codes import refuse_unkept
+from .ssh import ssh_host
 
 __all__ = ["log_in_by_consent"]
 
@@ -30,6 +32,7 @@ def log_in_by_consent(
     accounts: Accounts,
     *,
     client_secrets: Path | str | None,
+    make_client: Callable[[], Path | str] | None,
     browser: bool,
     port: int,
     timeout: float,
@@ -46,7 +49,9 @@ def log_in_by_consent(
         return _already_there(replace(account, client=given.public) if given else account, store, accounts)
     client = given or known
     if client is None:
-        raise _no_client(account)
+        if make_client is None:
+            raise _no_client(account)
+        client = google.read_client(Path(make_client()))
     scopes = (*scopes_of(replace(account, scopes=())), *IDENTITY) if check_identity else account.scopes
     new = replace(account, client=client.public, scopes=scopes, login_required=False)
     state = Secret(secrets.token_urlsafe(32))
@@ -100,7 +105,9 @@ def _no_client(account: Account) -> ConfigError:
         _("Gmail needs an OAuth client of your own, and none is known here yet."),
         code="client-missing",
         hint=_(
-            "Make one (five minutes, once): enable the Gmail API in https://console.cloud.google.com, then\n"
+            "In a terminal, this leads you there, step by step: oauth-mailer login {address}\n"
+            "By yourself: enable the Gmail API in https://console.cloud.google.com, then\n"
+            "publish the app, or the login ends after 7 days: https://console.cloud.google.com/auth/audience\n"
             "create a client of the type Desktop app and download its JSON, in\n"
             "https://console.cloud.google.com/auth/clients\n"
             "Then run: oauth-mailer login {address} --client-secrets FILE"
@@ -116,12 +123,22 @@ def _show(url: str, listener: Listener, prompt: Prompt, *, browser: bool) -> boo
         return True
     prompt.say(_("Open this address in a browser, and allow it there:"))
     prompt.say(url)
+    port = int(listener.redirect_uri.rstrip("/").rpartition(":")[2])
+    host = ssh_host()
     prompt.say(
         _(
             "On another computer the browser ends on a page that cannot be loaded: paste the whole address "
             "of that page here.\n"
             "Or forward the port first, and the page loads: ssh -L {port}:127.0.0.1:{port} HOST"
-        ).format(port=listener.redirect_uri.rstrip("/").rpartition(":")[2])
+        ).format(port=port)
+        if host is None
+        else _(
+            "You are here over SSH: the browser on your own computer ends on a page that cannot be loaded. "
+            "Paste the whole address of that page here.\n"
+            "Or first type the next line in a second terminal of your own computer, and the page loads. "
+            "(If you reach this computer by another name than {host}, write that.)\n"
+            "{command}"
+        ).format(host=host.address, command=host.forward(port))
     )
     return False
 

@@ -71,6 +71,10 @@ class Typist:
         """As at a keyboard: the terminal sends SIGINT to the program."""
         os.write(self._master, b"\x03")
 
+    def press_ctrl_d(self) -> None:
+        """As at a keyboard: the end of what is typed."""
+        os.write(self._master, b"\x04")
+
     @property
     def echoes(self) -> bool:
         """Whether the terminal shows what is typed."""
