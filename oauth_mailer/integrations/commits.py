@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, ExceptionContext, event
 
 __all__ = ["after_commit"]
 
@@ -33,6 +33,7 @@ def after_commit(connection: Connection, call: Callable[[], object]) -> None:
     # Heard once, however often it is asked for.
     for name, hear in _OF_CONNECTION.items():
         event.listen(connection, name, hear)
+    event.listen(connection.engine, "handle_error", _failed)
     event.listen(connection.engine.pool, "checkin", _returned)
 
 
@@ -40,6 +41,14 @@ def _committing(connection: Connection, *_: object) -> None:
     waiting: _Waiting | None = connection.info.get(_KEY)
     if waiting is not None:
         waiting.committing = True
+
+
+def _failed(context: ExceptionContext) -> None:
+    connection = context.connection
+    if connection is not None and not connection.closed and not connection.invalidated:
+        waiting: _Waiting | None = connection.info.get(_KEY)
+        if waiting is not None:
+            waiting.committing = False
 
 
 def _rolled_back(connection: Connection, *_: object) -> None:
