@@ -114,23 +114,35 @@ def find(
 
     ``newest``: only so many, those with the highest numbers; 0 for all.
     """
-    wanted: list[ColumnElement[bool]] = []
-    if states:
-        wanted.append(ENTRIES.c.state.in_([state.value for state in states]))
-    if account:
-        wanted.append(func.lower(ENTRIES.c.account) == account.lower())
+    few, many = _wanted(states, account)
     if newest:
-        last = select(ENTRIES.c.id).where(ENTRIES.c.id > after, *wanted)
+        last = select(ENTRIES.c.id).where(ENTRIES.c.id > after, *few)
         first = last.order_by(ENTRIES.c.id.desc()).offset(newest - 1).limit(1)
         if (number := connection.execute(first).scalar_one_or_none()) is not None:
             after = number - 1
+    wanted = few
     while True:
         query = select(*SHOWN).where(ENTRIES.c.id > after, *wanted).order_by(ENTRIES.c.id).limit(_CHUNK)
         rows = connection.execute(query).all()
         yield from (entry_of(row._mapping) for row in rows)
         if len(rows) < _CHUNK:
             return
-        after = rows[-1].id
+        after, wanted = rows[-1].id, many
+
+
+def _wanted(
+    states: Collection[State], account: str
+) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    """The same condition twice: found at once where few match, and where many do.
+
+    By the index of the states, all that match would be sorted anew for each portion; without it, the table is
+    read through once.
+    """
+    whose = [func.lower(ENTRIES.c.account) == account.lower()] if account else []
+    if not states:
+        return whose, whose
+    names = [state.value for state in states]
+    return [ENTRIES.c.state.in_(names), *whose], [ENTRIES.c.state.concat("").in_(names), *whose]
 
 
 def history(connection: Connection, number: int) -> tuple[Record, ...]:
