@@ -34,7 +34,7 @@ from .transports.memory import Delivery, MemoryTransport
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Mailer", "Receipt", "Route", "capture", "open_mailer", "send"]
+__all__ = ["Mailer", "Receipt", "Route", "capture", "capturing", "open_mailer", "send"]
 
 _PAUSE = 5.0
 """Seconds until the next try where nobody said when; only for a caller who lets the mailer wait."""
@@ -244,6 +244,11 @@ def capture() -> Iterator[list[Delivery]]:
     finally:
         with _capturing:
             _captured.remove(transport)
+
+
+def capturing() -> bool:
+    """Whether such a block runs."""
+    return bool(_captured)
 
 
 _captured: list[MemoryTransport] = []

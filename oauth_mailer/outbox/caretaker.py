@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from ..accounts import Account, Accounts
 from ..errors import ConfigError
-from ..mailer import Mailer
+from ..mailer import Mailer, capturing
 from . import claims, pacing, results, rows, store
 from .claims import Claim
 from .database import Database
@@ -53,7 +53,7 @@ class Caretaker:
     ``worker``: the name of the worker it belongs to; ``tell``: is told what became of entries; ``starting``:
     whether a person has just started the program, and so may have mended something; ``watches``: whether
     another worker's lease is over that cannot be told to be dead: the clock may be wrong, so it is watched
-    for as long as a lease lasts.
+    for as long as a lease lasts; ``accounts``: those that messages wait for; ``configured``: all there are.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Caretaker:
         self.starting = False
         self.watches = False
         self.accounts: Mapping[str, Account] = {}
+        self.configured: Accounts | None = None
 
     def doubt(self, claim: Claim) -> None:
         """It is not known whether this claim was committed; nothing of it was sent."""
@@ -117,15 +118,17 @@ class Caretaker:
         for lane in lanes:
             try:
                 account = configured.get(lane.account)
-            except ConfigError:  # another machine's
-                continue
+            except ConfigError:
+                if not capturing():  # it is another machine's
+                    continue
+                account = Account(address=lane.account)
             known[lane.account] = account
             acted = bool(lane.paused) and (self.starting or lane.mark != login_mark(lane.account, self._home))
             with self._database.writing() as connection:
                 pacing.set_limits(connection, lane.account, account.limits)
                 if acted:
                     pacing.resume(connection, lane.account)
-        self.accounts = known
+        self.accounts, self.configured = known, configured
 
     def _look_at_workers(self) -> None:
         now = self._database.clock.now()

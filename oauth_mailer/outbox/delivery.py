@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from ..accounts import Account
-from ..errors import MailerError, OutboxError
-from ..mailer import Mailer
+from ..accounts import Account, Accounts
+from ..errors import ConfigError, MailerError, OutboxError
+from ..mailer import Mailer, capturing
 from . import pacing, store
 from .caretaker import Settings
 from .claims import Claim
@@ -19,18 +20,20 @@ from .verdicts import outcome_of_error, outcome_of_receipt
 
 __all__ = ["Delivery"]
 
+_log = logging.getLogger(__name__)
+
 
 class Delivery:
     """Sends claimed entries, by mailers that it keeps. ``accounts``: gives the accounts as they are now."""
 
     def __init__(
-        self, database: Database, settings: Settings, accounts: Callable[[], Mapping[str, Account]]
+        self, database: Database, settings: Settings, accounts: Callable[[], Accounts | None]
     ) -> None:
         self._database = database
         self._settings = settings
         self._accounts = accounts
         self._lock = threading.Lock()
-        self._mailers: dict[tuple[str, tuple[str, ...] | None], tuple[Account | None, Mailer]] = {}
+        self._mailers: dict[tuple[str, tuple[str, ...] | None], tuple[object, Mailer]] = {}
 
     def send(self, claim: Claim, begins: Callable[[int, int], None]) -> Outcome:
         """Send what was claimed, once. ``begins`` is called before anything leaves, and may forbid it."""
@@ -61,10 +64,22 @@ class Delivery:
             mailer.close()
 
     def _mailer(self, account: str, fallback: tuple[str, ...] | None) -> Mailer:
-        """Kept for as long as the account stays as it is: a login may have changed it."""
-        known = self._accounts().get(account)
-        key = (account, fallback)
+        """Kept for as long as its accounts stay as they are: a login may have changed one."""
+        first = self._found(account)
+        others = {one: self._found(one) for one in (fallback or (first.fallback if first else ()))}
+        if fallback is not None and not capturing():
+            for one in (one for one, found in others.items() if found is None):
+                _log.warning("%s, a fallback of messages of %s, is not set up here", one, account)
+            fallback = tuple(one for one in fallback if others[one] is not None)
+        key, known = (account, fallback), (first, *others.values(), capturing())
         with self._lock:
             if key not in self._mailers or self._mailers[key][0] != known:
                 self._mailers[key] = (known, self._settings.open_mailer(account, fallback))
             return self._mailers[key][1]
+
+    def _found(self, address: str) -> Account | None:
+        accounts = self._accounts()
+        try:
+            return accounts.get(address) if accounts is not None else None
+        except ConfigError:
+            return None

@@ -113,6 +113,7 @@ class Outbox:
         named and there is no default one, ``OutboxError`` where the key stands for another content or the
         message could not be kept. Then nothing is.
         """
+        _rows.check(key, priority)
         account, recipients = self._senders.check(message, account)
         now = self._database.clock.now()
         start = None if not_before is None else _rows.seconds(not_before)

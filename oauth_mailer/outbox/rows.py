@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -97,8 +98,12 @@ def entry_of(row: Mapping[Any, Any]) -> Entry:
 
 
 def moment(seconds: float) -> datetime:
-    """The time that is kept as seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC)
+    """The time that is kept as seconds since 1970; as near to it as the calendar goes."""
+    return _BEGIN + timedelta(seconds=min(max(seconds, _FIRST), _LAST))
+
+
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0
 
 
 def seconds(moment: datetime) -> float:
@@ -110,6 +115,22 @@ def seconds(moment: datetime) -> float:
             hint=_("Give it one: datetime.now(UTC) + timedelta(hours=1), or moment.astimezone()."),
         )
     return moment.timestamp()
+
+
+def check(key: str | None, priority: str | None) -> None:
+    """Raise ``MessageError`` for a key that no database could keep, or a priority that there is not."""
+    if key is not None and re.search("[\0\ud800-\udfff]", key):
+        raise MessageError(
+            _("The key {key!r} contains what is no character of a text.").format(key=key[:80]),
+            code="key",
+            hint=_("Make it of letters and digits."),
+        )
+    if priority not in (None, *PRIORITIES):
+        raise MessageError(
+            _("{value!r} is no priority.").format(value=priority),
+            code="priority",
+            hint=_("Use high, normal or low."),
+        )
 
 
 def note(

@@ -57,7 +57,7 @@ class Worker:
         self._held: dict[tuple[int, int], float] = {}
         self._lock = threading.Lock()
         self.caretaker = Caretaker(database, settings, self.name, self._tell)
-        self._delivery = Delivery(database, settings, lambda: self.caretaker.accounts)
+        self._delivery = Delivery(database, settings, lambda: self.caretaker.configured)
         self._patience = _PATIENCE
         self.stopping = stopping or threading.Event()
 
