@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "N_", "_", "language", "system_text"]
+__all__ = ["LANGUAGES", "N_", "_", "language", "speaking", "system_text"]
 
 LANGUAGES = ("en", "zh_CN")
+
+_SPOKEN: ContextVar[str] = ContextVar("language", default="")
 
 
 def _(text: str) -> str:
@@ -62,6 +66,8 @@ def system_text(text: str | None) -> str:
 
 def language() -> str:
     """The language for people, one of ``LANGUAGES``; read anew each time, for a cheap change in tests."""
+    if spoken := _SPOKEN.get():
+        return spoken
     if value := os.environ.get("OAUTH_MAILER_LANG"):
         return _supported(value)
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
@@ -70,6 +76,16 @@ def language() -> str:
             plain = value.partition(".")[0] in ("C", "POSIX")
             return _supported(value if plain else os.environ.get("LANGUAGE") or value)
     return _supported(_system_language())
+
+
+@contextmanager
+def speaking(lang: str) -> Iterator[None]:
+    """Inside, texts are in this language, one of ``LANGUAGES``: for a page that somebody else reads."""
+    token = _SPOKEN.set(lang)
+    try:
+        yield
+    finally:
+        _SPOKEN.reset(token)
 
 
 def _supported(value: str) -> str:

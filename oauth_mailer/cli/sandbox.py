@@ -16,6 +16,7 @@ from ..i18n import _
 from .arguments import Parser
 from .exits import OK, UsageError
 from .output import Output, printable
+from .terminal import open_prompt
 
 if TYPE_CHECKING:
     from ..sandbox import Event, Sandbox
@@ -38,12 +39,13 @@ def parser() -> Parser:
         "sandbox",
         summary=_(
             "Runs a local stand-in for Google (consent, token, Gmail API) and for a QQ-like SMTP server on "
-            "127.0.0.1, prints how to use it, and shows each thing that it accepts or refuses, until Ctrl-C. "
+            "127.0.0.1, prints how to use it, and shows each thing that it accepts or refuses, until Ctrl-C; "
+            "a page in the browser shows the messages. "
             "A plan says what becomes of one attempt after another, as in 503,503,ok; its last step goes on "
             "for ever. Nothing leaves this machine."
         ),
         examples=(
-            "oauth-mailer sandbox",
+            "oauth-mailer sandbox --open",
             "oauth-mailer sandbox --smtp drop-after-dot,ok --gmail accept-close,ok --token 503,ok",
             "oauth-mailer sandbox --list-faults",
             "oauth-mailer sandbox --smtp no-starttls --json --seconds 60",
@@ -55,6 +57,9 @@ def parser() -> Parser:
     plans.add_argument("--gmail", metavar="PLAN", default="ok", help=_("of the Gmail API"))
     plans.add_argument("--token", metavar="PLAN", default="ok", help=_("of the token endpoint"))
     options = made.group(_("Options"))
+    options.add_argument(
+        "--open", action="store_true", help=_("open the inbox, the page of what arrived, in the browser")
+    )
     options.add_argument(
         "--port",
         type=int,
@@ -113,6 +118,10 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         folder = sandbox.folder
         client = sandbox.write_client_secrets(folder)
         _tell(sandbox, client, output)
+        if arguments.open and not open_prompt(output).open_browser(sandbox.inbox_url):
+            output.warn(
+                _("No browser could be opened here. The inbox is at {url}").format(url=sandbox.inbox_url)
+            )
         ends = None if arguments.seconds is None else time.monotonic() + arguments.seconds
         while ends is None or time.monotonic() < ends:
             with suppress(Empty):
@@ -164,6 +173,7 @@ def _tell(sandbox: Sandbox, client: Path, output: Output) -> None:
         output.record(
             {
                 "event": "ready",
+                "inbox": sandbox.inbox_url,
                 "client_secrets": str(client),
                 "gmail_endpoint": sandbox.gmail_endpoint,
                 "smtp": {
@@ -181,6 +191,7 @@ def _tell(sandbox: Sandbox, client: Path, output: Output) -> None:
     smtp = f"oauth-mailer login {address} --host {server.host} --ca-file {_quoted(str(server.ca_file))}"
     lines = (
         _("A stand-in for Google and for an SMTP server runs on 127.0.0.1, until Ctrl-C."),
+        _("What arrives is shown at {url}").format(url=sandbox.inbox_url),
         "",
         _("In another terminal (with a configuration of its own):"),
         _export("OAUTH_MAILER_HOME", str(client.parent / "home")),

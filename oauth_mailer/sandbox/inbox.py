@@ -73,6 +73,21 @@ class Inbox:
         self._events: list[Event] = []
         self._counts: Counter[str] = Counter()
         self._watch = watch
+        self._listeners: list[Callable[[Event | None], None]] = []
+
+    def listen(self, hear: Callable[[Event | None], None]) -> Callable[[], None]:
+        """Have ``hear`` called with each event, and with None once all is forgotten; returns what ends it.
+
+        It is called in the thread in which that happens.
+        """
+        with self._changed:
+            self._listeners.append(hear)
+
+        def end() -> None:
+            with self._changed:
+                self._listeners.remove(hear)
+
+        return end
 
     def add(self, message: Received, *, text: str = "", step: str = "") -> None:
         """Keep a message that was accepted. ``text``: the answer; ``step``: of the plan, as in ``Event``."""
@@ -98,8 +113,7 @@ class Inbox:
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()
-        if self._watch is not None:
-            self._watch(event)
+        self._tell(event)
 
     def count(self, event: str) -> None:
         """Note that something happened once more."""
@@ -144,3 +158,12 @@ class Inbox:
             self._messages.clear()
             self._events.clear()
             self._counts.clear()
+        self._tell(None)
+
+    def _tell(self, event: Event | None) -> None:
+        if self._watch is not None and event is not None:
+            self._watch(event)
+        with self._changed:
+            listeners = list(self._listeners)
+        for hear in listeners:
+            hear(event)

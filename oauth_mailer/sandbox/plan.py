@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ..errors import ConfigError
 from ..i18n import _
 
-__all__ = ["OK", "Plan"]
+__all__ = ["OK", "Plan", "change_plans"]
 
 OK = "ok"
 """The step at which all is well."""
@@ -31,6 +31,12 @@ class Plan:
         self._stages = {OK: end, **stages}
         self._lock = threading.Lock()
         self._steps = self.read(text)
+
+    @property
+    def text(self) -> str:
+        """The steps that are left, with commas between them."""
+        with self._lock:
+            return ",".join(self._steps)
 
     def read(self, text: str) -> list[str]:
         """The steps in this text. Raises ``ConfigError``."""
@@ -61,3 +67,15 @@ class Plan:
             if len(self._steps) > 1:
                 del self._steps[0]
             return None if step == OK else step
+
+
+def change_plans(plans: Mapping[str, Plan], wanted: Mapping[str, str]) -> None:
+    """From now on, these steps; an empty text leaves a plan as it is.
+
+    Raises ``ConfigError`` for a step that is not known: then nothing changes.
+    """
+    for name, text in wanted.items():
+        plans[name].read(text)
+    for name, text in wanted.items():
+        if text:
+            plans[name].change(text)

@@ -22,7 +22,9 @@ from .elsewhere import Elsewhere
 from .gmail import Gmail
 from .grants import Grants
 from .inbox import Event, Inbox, Received
+from .inbox_page import InboxPage
 from .listening import HOST, Listening, Ports
+from .plan import change_plans
 from .service_accounts import ServiceAccount
 from .smtp import SmtpDesk
 from .tokens import Tokens
@@ -85,9 +87,10 @@ class Sandbox:
         )
         tokens = Tokens(self._grants, self._inbox, plan=token, service_account=self.service_account, **client)
         api = Gmail(self._grants, self._inbox, plan=gmail)
-        rooms = (consent, tokens, api, Elsewhere(self._inbox))
         desk = SmtpDesk(self._inbox, context, code=code, plan=smtp)
         self._plans = {"gmail": api.plan, "token": tokens.plan, "smtp": desk.plan}
+        self._page = InboxPage(self._inbox, self._plans, self._settings)
+        rooms = (consent, tokens, api, Elsewhere(self._inbox), self._page)
         self._servers = Listening((route for room in rooms for route in room.routes()), desk, context)
         self._folder: Path | None = None
         self._ports: Ports | None = None
@@ -134,12 +137,8 @@ class Sandbox:
         So an account can be logged in while all is well. Raises ``ConfigError`` for a step that is not known:
         then nothing changes.
         """
-        wanted = {"gmail": gmail, "token": token, "smtp": smtp}
-        for name, text in wanted.items():
-            self._plans[name].read(text)
-        for name, text in wanted.items():
-            if text:
-                self._plans[name].change(text)
+        change_plans(self._plans, {"gmail": gmail, "token": token, "smtp": smtp})
+        self._page.plans_changed()
 
     @property
     def client_secrets(self) -> dict[str, Any]:
@@ -176,6 +175,11 @@ class Sandbox:
     def gmail_endpoint(self) -> str:
         """The root of the Gmail API, for ``OAUTH_MAILER_GMAIL_ENDPOINT``."""
         return self._web
+
+    @property
+    def inbox_url(self) -> str:
+        """The page that shows what arrived; the same as JSON is below ``/api/``."""
+        return f"{self._web}/"
 
     @property
     def smtp(self) -> SmtpServer:
@@ -227,6 +231,17 @@ class Sandbox:
     @property
     def _web(self) -> str:
         return f"http://{HOST}:{self._listening().web}"
+
+    def _settings(self) -> dict[str, Any]:
+        """Where to send to, as the page says it."""
+        server = self.smtp
+        smtp = {
+            "host": server.host,
+            "port": server.port,
+            "starttls_port": server.starttls_port,
+            "ca_file": str(server.ca_file),
+        }
+        return {"gmail_endpoint": self.gmail_endpoint, "smtp": smtp, "code": self.code}
 
     def _listening(self) -> Ports:
         if self._ports is None:

@@ -1,0 +1,177 @@
+"""What the HTML of a message consists of, and how it is shown without letting it reach anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
+
+__all__ = ["Link", "Markup", "framed", "read_markup", "shortened"]
+
+_MOST = 2 << 20  # characters that are looked through
+_MOST_LINKS = 1000
+_REMOTE = re.compile(r"\s*(?:https?:|//)", re.IGNORECASE)
+_CSS_URL = re.compile(r"url\(\s*[\"']?\s*((?:https?:)?//[^\"')\s]+)", re.IGNORECASE)
+_NOT_SEEN = {"script", "style", "title", "head", "template"}
+_ACTIVE = {"script", "iframe", "object", "embed", "applet", "frame"}
+_INVISIBLE = dict.fromkeys([0xAD, 0x34F, 0x61C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), 0xFEFF])
+
+# A removed element leaves a blank, so that what stood around it does not become another one.
+_REACHES_OUT = re.compile(r"<\s*(?:link|base|meta)\b[^>]*>", re.IGNORECASE)
+_CID = re.compile(r"([\"'=(]\s*)cid:([^\"'\s)>]{1,250})", re.IGNORECASE)
+_HEAD = re.compile(
+    r"<head\b[^>]*>|<html\b[^>]*>(?!\s*<head\b)|<!doctype\b[^>]*>(?!\s*<html\b)", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link: where to, its text, and what is wrong with it (a key of ``LINK_PROBLEMS``), if anything."""
+
+    href: str
+    text: str
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Markup:
+    """``remote``: what is fetched from elsewhere when the message is shown; ``content_ids``: the parts of the
+    message that it shows; ``without_alt``: images that say nothing to who cannot see them; ``active``:
+    elements that no mail program runs; ``text``: all that is read, on one line."""
+
+    links: list[Link] = field(default_factory=list)
+    remote: set[str] = field(default_factory=set)
+    content_ids: set[str] = field(default_factory=set)
+    images: int = 0
+    without_alt: int = 0
+    active: set[str] = field(default_factory=set)
+    text: str = ""
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = Markup()
+        self.texts: list[str] = []
+        self._hidden: list[str] = []
+        self._href: str | None = None
+        self._link_from = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in reversed(attrs)}  # the first of a name counts
+        if tag in _NOT_SEEN:
+            self._hidden.append(tag)
+        if tag in _ACTIVE:
+            self.found.active.add(tag)
+        if tag == "body":
+            self._hidden.clear()
+        if tag == "img":
+            self.found.images += 1
+            self.found.without_alt += "alt" not in values
+            self.texts.append(f" {values.get('alt', '')} ")
+        self._note_remote(tag, values)
+        if tag == "a":
+            self._end_link()
+        if tag in ("a", "area") and ("href" in values or not {"id", "name"} & values.keys()):
+            self._href, self._link_from = values.get("href", ""), len(self.texts)
+            if tag == "area":
+                self.texts.append(values.get("alt", ""))
+                self._end_link()
+        self.texts.append(" " if tag not in _IN_A_LINE else "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if self._hidden and self._hidden[-1] == tag and tag not in ("script", "style"):
+            self._hidden.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._hidden:
+            del self._hidden[self._hidden.index(tag) :]
+        if tag == "a":
+            self._end_link()
+        self.texts.append(" " if tag not in _IN_A_LINE else "")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.texts.append(data)
+        if "style" in self._hidden:
+            self.found.remote.update(_CSS_URL.findall(data))
+
+    def close(self) -> None:
+        super().close()
+        self._end_link()
+        self.found.text = shortened("".join(self.texts))
+
+    def _note_remote(self, tag: str, values: Mapping[str, str]) -> None:
+        wanted = [values.get("background", ""), values.get("poster", "")]
+        if tag in ("img", "input", "source", "video", "audio", "image"):
+            wanted += [values.get("src", ""), values.get("href", ""), values.get("xlink:href", "")]
+            wanted += [one.strip().partition(" ")[0] for one in values.get("srcset", "").split(",")]
+        if tag == "link":
+            wanted.append(values.get("href", ""))
+        self.found.remote.update(one.strip() for one in wanted if _REMOTE.match(one))
+        self.found.remote.update(_CSS_URL.findall(values.get("style", "")))
+
+    def _end_link(self) -> None:
+        if self._href is not None and len(self.found.links) < _MOST_LINKS:
+            text = shortened("".join(self.texts[self._link_from :]))
+            self.found.links.append(Link(self._href.strip(), text, _problem(self._href)))
+        self._href = None
+
+
+_IN_A_LINE = {"a", "b", "i", "em", "strong", "span", "font", "u", "s", "small", "big", "code", "sub", "sup"}
+
+
+def read_markup(html: str) -> Markup:
+    """Look through HTML; the first 2 million characters of it."""
+    reader = _Reader()
+    try:
+        reader.feed(html[:_MOST])
+        reader.close()
+    except AssertionError:  # Python's word for a declaration that it does not understand
+        reader.found.text = shortened("".join(reader.texts))
+    reader.found.content_ids = {found[1] for found in _CID.findall(html[:_MOST])}
+    return reader.found
+
+
+def shortened(text: str, most: int = 1_000_000) -> str:
+    """The text on one line, without what nobody sees."""
+    return " ".join(text.translate(_INVISIBLE).split())[:most]
+
+
+def framed(html: str, pictures: Mapping[str, str]) -> str:
+    """The HTML as it goes into the frame: links open a new tab, and ``cid:`` leads to ``pictures``.
+
+    The policy that comes with it, not this, is what keeps it from running or fetching anything; only
+    elements that tell a browser to connect without fetching are beyond the policy, and taken out here.
+    """
+    html = _REACHES_OUT.sub(" ", html)
+    html = _CID.sub(
+        lambda found: found[1] + escape(pictures[found[2]]) if found[2] in pictures else found[0], html
+    )
+    heads = _HEAD.search(html)
+    at = heads.end() if heads else 0
+    return f'{html[:at]}<base target="_blank">{html[at:]}'
+
+
+def _problem(href: str) -> str:
+    href = href.strip()
+    scheme = re.match(r"[a-z][a-z0-9+.-]*:", href, re.IGNORECASE)
+    if not href or href == "#":
+        return "empty"
+    if "{{" in href or "{%" in href or "%7B%7B" in href.upper():
+        return "unfilled"
+    if scheme and scheme[0].lower() in ("javascript:", "vbscript:", "data:"):
+        return "script"
+    if href.startswith("#"):
+        return ""
+    if not scheme:
+        return "relative"
+    try:
+        parts = urlsplit(href)
+    except ValueError:
+        return "malformed"
+    return "malformed" if parts.scheme in ("http", "https") and not parts.hostname else ""
