@@ -35,7 +35,14 @@ COMMANDS = {
     "doctor": "doctor",
     "try": "try_",
     "sandbox": "sandbox",
+    "completion": "completion",
 }
+
+LEADING = ("-h", "--help", "-q", "--quiet", "-v", "--verbose", "--json", "-V", "--version")
+"""The options that may stand before the command."""
+
+_HIDDEN = {"__complete": "completing"}
+"""For the scripts that complete what is typed in a shell."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,7 +117,7 @@ def _split(words: list[str]) -> tuple[str, list[str]]:
             return word, [*leading, *words[number + 1 :]]
         if word in ("-V", "--version"):
             return "help", ["--version"]
-        if word not in ("-h", "--help", "-q", "--quiet", "-v", "--verbose", "--json"):
+        if word not in LEADING:
             raise UsageError(
                 _("There is no option {option} before the command.").format(option=word.partition("=")[0]),
                 code="usage",
@@ -121,6 +128,8 @@ def _split(words: list[str]) -> tuple[str, list[str]]:
 
 
 def _command(name: str) -> ModuleType:
+    if name in _HIDDEN:
+        return import_module(f".{_HIDDEN[name]}", __name__)
     if name not in COMMANDS:
         from .arguments import nearest
 

@@ -39,7 +39,7 @@ def parser() -> Parser:
         ),
     )
     made.add_argument("action", nargs="?", choices=("export", "import"), help=argparse.SUPPRESS)
-    made.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    made.add_argument("words", nargs="*", metavar="FILE", help=argparse.SUPPRESS)
     made.add_argument("--replace", action="store_true", help=_("import accounts that are set up here too"))
     made.add_argument("--store", metavar="KIND", default="", help=_("the store to import the secrets into"))
     made.common()
