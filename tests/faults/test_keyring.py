@@ -136,15 +136,20 @@ def test_the_program_refuses_keeps_the_old_secret_and_writes_no_file(fault: Faul
     assert (host.home / "config.toml").read_bytes() == config
     assert not host.files_with(CODE, fault.code)
 
-    # A person's own choice, by name.
+
+@pytest.mark.fault(31, program=True)
+@pytest.mark.parametrize("fault", [FAULTS[0], FAULTS[-1]])
+def test_a_file_is_a_persons_own_choice_by_name(fault: Fault, host: Host) -> None:
+    host.box.server.secrets = [fault.code]
     chosen = {"OAUTH_MAILER_STORE": "encrypted_file", "OAUTH_MAILER_PASSPHRASE": PASSPHRASE}
     with fault.here():
         done = host.login(fault.code, chosen)
         assert (done.code, done.json["store"]) == (0, "encrypted_file"), done
-        assert send(env=chosen).code == 0
-    assert len(host.box.messages) == 2
-    assert host.entries() == before
-    assert not host.files_with(CODE, fault.code)
+        # The account remembers the choice: only its passphrase is needed from now on.
+        assert send(env={"OAUTH_MAILER_PASSPHRASE": PASSPHRASE}).code == 0
+    assert len(host.box.messages) == 1
+    assert host.entries() == []
+    assert not host.files_with(fault.code)
 
 
 @pytest.mark.fault(31)

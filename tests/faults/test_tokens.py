@@ -106,6 +106,20 @@ def test_a_revoked_consent_is_told_with_its_causes_and_mended_by_a_login(
     assert send().code == 0
 
 
+@pytest.mark.fault(29, program=True)
+def test_the_queue_of_the_program_waits_for_the_login_too(google: Sandbox, tmp_path: Path) -> None:
+    assert log_in(google, tmp_path).code == 0
+    assert run("send", "--queue", "--to", "ann@example.com", "--text", "Hi").code == 0
+    google.revoke_tokens()
+    done = run("outbox", "run", "--once")
+    assert f"oauth-mailer login {ADDRESS}" in done.err
+    with Outbox() as outbox:
+        assert [entry.state for entry in outbox.find()] == [State.QUEUED]
+    assert log_in(google, tmp_path).code == 0
+    assert run("outbox", "run", "--once").code == 0
+    assert len(google.messages) == 1
+
+
 # ---- 30. Many at once
 
 
