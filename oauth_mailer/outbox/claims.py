@@ -222,6 +222,7 @@ def suspects(connection: Connection, now: float) -> list[Suspect]:
 
 def turn_back(connection: Connection, now: float) -> bool:
     """After the clock was set back: what waits by our own decision waits no longer for that."""
+    check_version(connection)
     seen = connection.execute(select(SCHEMA.c.seen).with_for_update()).scalar_one()
     if seen - now <= _PROBE:
         if now - seen > _PROBE:

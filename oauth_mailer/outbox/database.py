@@ -7,10 +7,13 @@ chose otherwise, which is overruled here.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +43,9 @@ _WAIT = 30.0  # seconds for a lock that another process holds
 class Database:
     """Connections to the outbox, made when first needed and never shared with a forked child.
 
-    ``url``: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``; empty for ``outbox.db`` in ``home``.
-    Raises ``ConfigError`` for any other.
+    ``url``: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``; empty for ``outbox.db`` in ``home``. How
+    many seconds are waited for the lock of a file may stand there as ``?timeout=SECONDS``. Raises
+    ``ConfigError`` for any other.
     """
 
     def __init__(self, url: str, home: Path) -> None:
@@ -110,8 +114,12 @@ class Database:
                 if self._engine is not None:
                     self._engine.dispose(close=False)  # the parent's connections are the parent's to close
                 engine = _engine(self.url)
-                with engine.begin() as connection:
-                    prepare(connection)
+                try:
+                    with engine.begin() as connection:
+                        prepare(connection)
+                except BaseException:
+                    engine.dispose()
+                    raise
                 self._engine, self._process = engine, os.getpid()
             return self._engine
 
@@ -144,6 +152,8 @@ def _parsed(url: str, home: Path) -> URL:
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise _wrong_url()
+    if not re.fullmatch(r"\d+(\.\d+)?", str(parsed.query.get("timeout", "0"))):
+        raise _wrong_url()
     return parsed
 
 
@@ -158,8 +168,9 @@ def _wrong_url() -> ConfigError:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         _make_private(Path(url.database or ""))
-        engine = create_engine(url, connect_args={"timeout": _WAIT}, hide_parameters=True, pool_timeout=_WAIT)
-        event.listen(engine, "connect", _prepare_sqlite)
+        wait = float(str(url.query.get("timeout", _WAIT)))
+        engine = create_engine(url, connect_args={"timeout": wait}, hide_parameters=True, pool_timeout=_WAIT)
+        event.listen(engine, "connect", partial(_prepare_sqlite, wait=wait))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
@@ -189,11 +200,19 @@ def _make_private(path: Path) -> None:
             os.close(folder)
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:
+def _prepare_sqlite(connection: Any, _record: object, *, wait: float) -> None:
+    try:
+        _set_up_sqlite(connection, wait)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _set_up_sqlite(connection: Any, wait: float) -> None:
     connection.isolation_level = None  # transactions begin where we say
     cursor = connection.cursor()
+    _keep_a_log(cursor, time.monotonic() + wait)
     for pragma in (
-        "journal_mode = WAL",
         "synchronous = FULL",  # a commit is on disk when it returns
         "fullfsync = ON",  # on macOS, past the cache of the drive too
         "checkpoint_fullfsync = ON",
@@ -202,6 +221,19 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _keep_a_log(cursor: Any, end: float) -> None:
+    """Where two programs make the file at one moment, SQLite does not wait for the lock that this takes."""
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    insert,
     inspect,
     literal_column,
     select,
@@ -177,17 +178,22 @@ _PACING = (LANES, LIMITS, USAGE)
 
 
 def _to_2(connection: Connection) -> None:
-    """Pacing across workers."""
+    """Pacing across workers: what is queued needs the row of its account to be sent."""
     _META.create_all(connection, tables=_PACING)
+    for account in connection.execute(select(ENTRIES.c.account).distinct()).scalars().all():
+        connection.execute(insert(LANES).values(account=account))
 
 
 _STEPS: Mapping[int, Callable[[Connection], None]] = {2: _to_2}
 """What brings the tables from the version before to this one."""
 
 
+_MADE_BY = select(SCHEMA.c.version)
+
+
 def check_version(connection: Connection) -> int:
     """The version of the tables. Raises ``OutboxError`` where it is newer than this program."""
-    version = connection.execute(select(SCHEMA.c.version)).scalar_one()
+    version = connection.execute(_MADE_BY).scalar_one()
     if version > VERSION:
         raise OutboxError(
             _("The outbox was made by a newer version of oauth-mailer.") + f" ({version} > {VERSION})",
@@ -204,7 +210,9 @@ def prepare(connection: Connection) -> None:
     """
     if connection.dialect.name == "postgresql":  # two programs may do it at the same moment
         connection.execute(text("SELECT pg_advisory_xact_lock(7031923371)"))
-    if not inspect(connection).has_table(SCHEMA.name):
+    there = inspect(connection).has_table(SCHEMA.name)
+    # In a transaction of a caller's, SQLite may have kept the tables that somebody began to make.
+    if not there or connection.execute(_MADE_BY).first() is None:
         _META.create_all(connection)
         connection.execute(SCHEMA.insert().values(version=VERSION))
         return

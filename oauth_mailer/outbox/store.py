@@ -17,7 +17,7 @@ from .entry import Entry, Record, Stats
 from .letter import Letter
 from .pacing import conflict_free, open_lane
 from .rows import PRIORITIES, SHOWN, entry_of, found, moment, note, put
-from .schema import ENTRIES, HISTORY, LANES, PARTS, QUEUED, USES
+from .schema import ENTRIES, HISTORY, LANES, PARTS, QUEUED, USES, check_version
 from .states import Cause, State, moved
 
 __all__ = ["New", "add", "by_key", "change", "find", "history", "letter", "purge", "stats"]
@@ -52,6 +52,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
     ``lane_known``: whether the row of its account is certainly there. Raises ``OutboxError`` where the key
     stands for another content.
     """
+    check_version(connection)  # another program may have upgraded it meanwhile
     row = {
         "key": new.key,
         "fingerprint": new.fingerprint,
@@ -186,6 +187,7 @@ def change(
 
     Raises ``OutboxError`` where there is no such entry or no such way from where it is.
     """
+    check_version(connection)
     row = found(connection, number, lock=True)
     state = moved(State(row.state), cause, number)
     values: dict[str, Any] = {"state": state, "changed": now, "code": code, "text": "", "worker": ""}
@@ -211,6 +213,7 @@ def purge(connection: Connection, states: Collection[State], before: float, limi
     """Delete at most so many entries in one of these states since before then; how many they were."""
     if not states or not set(states) <= {State.SENT, State.REJECTED, State.UNKNOWN, State.CANCELLED}:
         raise ValueError("only what is settled can be purged")
+    check_version(connection)
     old = (
         select(ENTRIES.c.id)
         .where(ENTRIES.c.state.in_([state.value for state in states]), ENTRIES.c.changed < before)
