@@ -133,6 +133,16 @@ class Worker:
 
     def take(self, entry: Entry | None = None) -> tuple[Claim | None, float | None]:
         """Claim the next entry that is due, or this one; else say when there may be one."""
+        soonest = math.inf
+        # A transaction for each: who holds the row of one account must not wait for that of another.
+        for account in self.caretaker.turn() if entry is None else (entry.account,):
+            found, ready = self._take_of(account, None if entry is None else entry.id)
+            if found is not None:
+                return found, None
+            soonest = min(soonest, math.inf if ready is None else ready)
+        return None, None if math.isinf(soonest) else soonest
+
+    def _take_of(self, account: str, number: int | None) -> tuple[Claim | None, float | None]:
         found: Claim | None = None
         expired: list[Entry] = []
         now, began = self._database.clock.now(), elapsed()
@@ -140,11 +150,11 @@ class Worker:
             with self._database.writing() as connection:
                 found, soonest = claims.claim(
                     connection,
-                    self.caretaker.turn() if entry is None else (entry.account,),
+                    (account,),
                     self.name,
                     now,
                     lease=self._settings.lease,
-                    number=None if entry is None else entry.id,
+                    number=number,
                     expired=expired,
                 )
         except BaseException:
