@@ -75,6 +75,7 @@ class Parser(argparse.ArgumentParser):
             add_help=False,
             allow_abbrev=False,  # a new option must not change the meaning of an old script
         )
+        self.color = False  # Python 3.14 would have its own, which know nothing of ours
         self._positionals.title, self._optionals.title = _("Arguments"), _("Options")
         for name in (name for name in _SECRETS if name not in takes_openly):
             self.add_argument(name, nargs="?", action=_RefusedSecret, help=argparse.SUPPRESS)
