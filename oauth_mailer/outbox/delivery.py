@@ -40,8 +40,8 @@ class Delivery:
         entry = claim.entry
         try:
             with self._database.reading() as connection:
-                document, parts, only = store.letter(connection, entry.id)
-            message = unpack(document, parts)
+                letter, only = store.letter(connection, entry.id)
+            message = unpack(letter)
         except OutboxError as error:
             damaged = error.code == "outbox-damaged"
             return Outcome(

@@ -23,7 +23,7 @@ from ..message import Attachment, Message, RawMessage
 from ..mime import headers
 from ..mime.bodies import EncodedFile
 
-__all__ = ["Letter", "pack", "subject_of", "unpack"]
+__all__ = ["Letter", "damaged", "pack", "subject_of", "unpack"]
 
 _FORM = 1
 _ADDRESSES = ("to", "cc", "bcc", "reply_to")
@@ -87,24 +87,32 @@ def pack(message: Message | RawMessage) -> Letter:
     )
 
 
-def unpack(document: bytes, parts: Mapping[str, bytes]) -> Message | RawMessage:
-    """The message that was kept. Raises ``OutboxError`` for what no version up to this one has written."""
+def unpack(letter: Letter) -> Message | RawMessage:
+    """The message that was kept. Raises ``OutboxError`` where it is not what was added any more."""
     try:
-        kept = json.loads(document)
+        kept = json.loads(letter.document)
         if kept["form"] > _FORM:
             raise OutboxError(
                 _("The message was kept by a newer version of oauth-mailer."),
                 code="outbox-newer",
                 hint=_("Upgrade oauth-mailer on this machine."),
             )
-        said, made = kept["said"], kept["made"]
+        said, made, parts = kept["said"], kept["made"], letter.parts
+        prints = [letter.fingerprint, *parts]
+        if prints != [hashlib.sha256(one).hexdigest() for one in (_json(said), *parts.values())]:
+            raise ValueError("a disk changed what it was given")
         return _raw(said, made, parts) if "raw" in said else _composed(said, made, parts)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise OutboxError(
-            _("The message in the outbox is damaged ({error}).").format(error=type(error).__name__),
-            code="outbox-damaged",
-            hint=_("Restore the outbox from a copy, or cancel this message and send it anew."),
-        ) from error
+        raise damaged(error) from error
+
+
+def damaged(error: Exception) -> OutboxError:
+    """What is kept of a message cannot be read any more."""
+    return OutboxError(
+        _("The message in the outbox is damaged ({error}).").format(error=type(error).__name__),
+        code="outbox-damaged",
+        hint=_("Restore the outbox from a copy, or cancel this message and send it anew."),
+    )
 
 
 def _raw(said: Any, made: Any, parts: Mapping[str, bytes]) -> RawMessage:

@@ -174,8 +174,8 @@ class Outbox:
         """The message of this entry, as it was when it was added."""
         with self._database.reading() as connection:
             _rows.entry(connection, number)
-            document, parts, _only = _store.letter(connection, number)
-        return unpack(document, parts)
+            letter, _only = _store.letter(connection, number)
+        return unpack(letter)
 
     def retry(self, number: int) -> Entry:
         """Let it be sent now, or again: what is unknown may then arrive twice.

@@ -14,6 +14,7 @@ from ..errors import MessageError, OutboxError
 from ..i18n import _
 from ..message import Priority
 from .entry import Entry
+from .letter import damaged
 from .schema import ENTRIES, HISTORY
 from .states import State
 
@@ -70,7 +71,14 @@ def locked(connection: Connection, number: int) -> Any:
 
 
 def entry_of(row: Mapping[Any, Any]) -> Entry:
-    """The entry of this row."""
+    """The entry of this row. Raises ``OutboxError`` for what no version has written."""
+    try:
+        return _entry(row)
+    except (ValueError, LookupError, TypeError) as error:
+        raise damaged(error) from error
+
+
+def _entry(row: Mapping[Any, Any]) -> Entry:
     return Entry(
         id=row["id"],
         state=State(row["state"]),

@@ -168,16 +168,18 @@ def history(connection: Connection, number: int) -> tuple[Record, ...]:
     )
 
 
-def letter(connection: Connection, number: int) -> tuple[bytes, dict[str, bytes], tuple[str, ...] | None]:
-    """The document and the parts of this entry's message, and the recipients who are left, if not all are."""
-    found = connection.execute(select(ENTRIES.c.document, ENTRIES.c.only).where(ENTRIES.c.id == number)).one()
+def letter(connection: Connection, number: int) -> tuple[Letter, tuple[str, ...] | None]:
+    """This entry's message as it is kept, and the recipients who are left, if not all are."""
+    columns = (ENTRIES.c.document, ENTRIES.c.fingerprint, ENTRIES.c.only)
+    found = connection.execute(select(*columns).where(ENTRIES.c.id == number)).one()
     parts = connection.execute(
         select(PARTS.c.digest, PARTS.c.content)
         .join(USES, USES.c.digest == PARTS.c.digest)
         .where(USES.c.entry == number)
     )
     only = None if found.only is None else tuple(json.loads(found.only))
-    return bytes(found.document), {row.digest: bytes(row.content) for row in parts}, only
+    kept = {row.digest: bytes(row.content) for row in parts}
+    return Letter(bytes(found.document), kept, found.fingerprint.rpartition(" ")[2]), only
 
 
 def change(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,14 @@ _SQLITE = {
     sqlite3.SQLITE_NOTADB: _OTHER_FILE,
 }
 
+_SYSTEM = {
+    errno.EACCES: _READ_ONLY,
+    errno.EPERM: _READ_ONLY,
+    errno.EROFS: _READ_ONLY,
+    errno.ENOSPC: _FULL,
+    errno.EIO: _DISK,
+}
+
 
 def outbox_error(error: Exception, place: str) -> OutboxError:
     """Our error for this one of SQLAlchemy, of a driver or of the system, without statements and values.
@@ -90,9 +99,12 @@ def _found(found: Any) -> tuple[_Trouble, str]:
     """The row, and the database's own words: the first line, since PostgreSQL shows rows in the next one."""
     words = (str(found).splitlines() or [""])[0].rstrip(".") or type(found).__name__
     if isinstance(found, sqlite3.Error):
+        if words.startswith("Could not decode"):  # a text that is none any more
+            return _DAMAGED, words
         return _SQLITE.get((getattr(found, "sqlite_errorcode", None) or 0) & 0xFF, _FAILED), words
     if isinstance(found, OSError):
-        return _Trouble(_UNREADABLE.code, "", _UNREADABLE.hint), system_text(found.strerror) or words
+        trouble = _SYSTEM.get(found.errno or 0, _UNREADABLE)
+        return _Trouble(trouble.code, "", trouble.hint), system_text(found.strerror) or words
     if isinstance(found, NoConnection):
         return _LOCKED, words
     state = getattr(found, "sqlstate", None) or ""

@@ -108,8 +108,8 @@ INSERT INTO oauth_mailer_entries (
     key, fingerprint, account, state, priority, message_id, subject, recipients, size, document, created, due,
     changed, attempts, settled, worker, beat, lease, span, sent_as, transport, remote_id, code, text, refused
 ) VALUES (
-    'key-{number}', 'f', '{account}', 'queued', 1, '<{number}@example.org>', 'Number {number}',
-    '["ann@example.com"]', 400, {document}, 1790000000, 1790000000,
+    'key-{number}', '{account} {fingerprint}', '{account}', 'queued', 1, '<{number}@example.org>',
+    'Number {number}', '["ann@example.com"]', 400, {document}, 1790000000, 1790000000,
     1790000000, 0, 0, '', 0, 0, 0, '', '', '', '', '', '{{}}'
 )
 """
@@ -144,8 +144,9 @@ def entry(kind: str, number: int, account: str, content: bytes = b"") -> list[st
     }
     made = {"date": "2026-11-25T03:00:00+00:00", "id": f"<{number}@example.org>"}
     document = json.dumps({"form": 1, "made": made, "said": said}, separators=(",", ":"))
+    fingerprint = hashlib.sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest()
     kept = blob.format(document.encode().hex())
-    statements = [_ENTRY.format(number=number, account=account, document=kept)]
+    statements = [_ENTRY.format(number=number, account=account, fingerprint=fingerprint, document=kept)]
     if content:
         part = blob.format(content.hex())
         statements += [
