@@ -15,6 +15,8 @@ import json
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,9 @@ FILE_NAME = "refused.json"
 
 _REMEMBERED = frozenset({"ip-blocked", "login-limit"})
 """Codes of ``TransientError`` that say that logging in is what the provider has too much of."""
+
+_TURN = 30.0
+"""Seconds to wait for other processes that log in by the same account; a login takes less than one."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +61,21 @@ class Refusals:
             refusal = _Refusal.of(secret, error)
             self._own[address.lower()] = refusal
             self._change(address, refusal)
+
+    @contextmanager
+    def turn(self, address: str, secret: str) -> Iterator[None]:
+        """Hold the account's turn while this secret is shown to the server.
+
+        Processes that start at the same moment would all show a wrong one otherwise. Raises what ``check``
+        raises when the turn comes. Where the folder is not there or cannot be written, or the turn does not
+        come for too long, nothing is waited for.
+        """
+        with ExitStack() as stack:
+            mark = hashlib.sha256(address.lower().encode()).hexdigest()[:16]
+            with suppress(OSError):
+                stack.enter_context(private_file.held(self._path.parent / f".login-{mark}.lock", _TURN))
+            self.check(address, secret)
+            yield
 
     def forget(self, address: str) -> None:
         """A person has acted."""

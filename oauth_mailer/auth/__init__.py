@@ -10,6 +10,7 @@ import importlib
 import math
 import pkgutil
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -42,6 +43,9 @@ class Credential(Protocol):
 @runtime_checkable
 class Remembering(Protocol):
     """A credential that only a person can replace, and that remembers for all processes what was refused."""
+
+    def turn(self, secret: Secret) -> AbstractContextManager[None]:
+        """One process at a time shows the secret; raises what ``get`` raises if it was refused meanwhile."""
 
     def note_refused(self, secret: Secret, error: SendError) -> None:
         """The server answered this secret with this error: ``get`` raises it while that stands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -51,6 +52,10 @@ class CodeCredential:
         code = _without_spaces(self._account, secret)
         self._refusals.check(self._account.address, code.reveal())
         return code
+
+    def turn(self, secret: Secret) -> AbstractContextManager[None]:
+        """See ``Remembering``."""
+        return self._refusals.turn(self._account.address, secret.reveal())
 
     def note_refused(self, secret: Secret, error: SendError) -> None:
         """See ``Remembering``."""

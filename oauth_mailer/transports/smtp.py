@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from ..accounts import Account
@@ -138,7 +139,8 @@ class SmtpTransport:
         done = False
         try:
             # One at a time: a wrong code is shown to the server once, not once by each thread.
-            with self._pool.logging_in:
+            turn = credential.turn(secret) if isinstance(credential, Remembering) else nullcontext()
+            with self._pool.logging_in, turn:
                 self._unrefused(secret)
                 try:
                     session.login(Login(self._account.login_name, secret, credential.form))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,11 @@ def test_an_interrupted_job_goes_on_where_it_stopped(tmp_path: Path, box: Mailbo
     )
     try:
         box.wait_for_silence()
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
+        # Two in a row may count as one: the second comes when the first was heard.
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
         _out, err = process.communicate(timeout=60)
     finally:
         process.kill()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from oauth_mailer.accounts import Accounts
+from oauth_mailer.accounts import Accounts, secret_variable
 from oauth_mailer.errors import LoginRequired, SendError, TransientError
 from oauth_mailer.refusals import Refusals
 from tests.cli.mailbox import CODE, Mailbox, mailboxes
 from tests.cli.program import run
+from tests.support.smtp_script import SmtpScript, Talk
 
 HELLO = ("send", "--to", "ann@example.com", "--text", "Hi", "--json")
 WRONG = "wrongcodewrongco"
@@ -61,6 +63,26 @@ def test_other_processes_do_not_show_a_refused_code_again(box: Mailbox, home: Pa
     assert WRONG.encode() not in content
     if os.name == "posix":
         assert not stat.S_IMODE((home / "refused.json").stat().st_mode) & 0o077
+
+
+@pytest.mark.fault(18, program=True)
+def test_programs_that_start_at_the_same_moment_show_a_wrong_code_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 6
+    all_there = threading.Barrier(count, timeout=60)
+
+    def greet(talk: Talk) -> bool:
+        all_there.wait()
+        return talk.say(b"220 mx.example ESMTP\r\n")
+
+    with SmtpScript(greeting=greet) as server:
+        Accounts(home).add(server.account("me@qq.com", host="127.0.0.1", store="environment"))
+        monkeypatch.setenv(secret_variable("me@qq.com"), WRONG)
+        with ThreadPoolExecutor(count) as pool:
+            ended = list(pool.map(lambda _number: run(*HELLO), range(count)))
+        assert [one.code for one in ended] == [77] * count
+        assert len(server.auths) == 1
 
 
 @pytest.mark.fault(18, program=True)
