@@ -119,7 +119,7 @@ class Guide:
             self._prompt.say(f"     {folder}")
         if (host := ssh_host()) is not None:
             self._say(
-                _("Your browser is on another computer: bring the file here, from the folder it is in, by"),
+                _("Your browser is on another computer: type there, in the folder that the file is in:"),
                 indent="     ",
             )
             self._prompt.show("     " + host.copy("client_secret*.json"), style="cyan")
@@ -154,6 +154,12 @@ class Guide:
                 )
             )
             self._prompt.show(api_page(found.project), style="cyan")
+        self._say(
+            _(
+                "Now Google asks for your consent. It may warn first that the app is not verified: it is "
+                "your own, so press Advanced, then Go to it."
+            )
+        )
         self._prompt.say("")
 
     def _agrees(self, question: str, *, default: bool) -> bool:

@@ -1,6 +1,7 @@
 """The manual page oauth-mailer(1), made of the parsers and the rows of data that the help is made of.
 
-Run ``python -m oauth_mailer.cli.manual > docs/oauth-mailer.1`` after a change of commands or options.
+Run ``python -m oauth_mailer.cli.manual > docs/oauth-mailer.1`` after a change of commands or options; a
+language may be named, as in ``python -m oauth_mailer.cli.manual zh_CN``.
 """
 
 from __future__ import annotations
@@ -182,5 +183,5 @@ def _inline(text: str) -> str:
 
 
 if __name__ == "__main__":
-    os.environ["OAUTH_MAILER_LANG"] = "en"
+    os.environ["OAUTH_MAILER_LANG"] = sys.argv[1] if len(sys.argv) > 1 else "en"
     sys.stdout.buffer.write(page().encode())

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..errors import LoginRequired
 from ..i18n import _
@@ -66,7 +68,8 @@ class Terminal(Refusing):
     def ask(self, question: str, done: threading.Event) -> str | None:
         """As in ``Prompt``."""
         print(question.rstrip(), end=" ", file=sys.stderr, flush=True)
-        line = typed_line(done)
+        with _own_line():
+            line = typed_line(done)
         if line is None:
             print(file=sys.stderr)
         return line
@@ -76,9 +79,20 @@ class Terminal(Refusing):
         import getpass
 
         try:
-            return Secret(getpass.getpass(question.rstrip() + " ", stream=sys.stderr))
+            with _own_line():
+                return Secret(getpass.getpass(question.rstrip() + " ", stream=sys.stderr))
         except (EOFError, UnicodeDecodeError):
             raise _no_answer() from None
+
+
+@contextmanager
+def _own_line() -> Iterator[None]:
+    """What is said after Ctrl-C begins on a line of its own."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        raise
 
 
 def open_prompt(output: Output, *, browser: bool = True) -> Refusing:

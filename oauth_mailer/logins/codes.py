@@ -47,7 +47,11 @@ def log_in_by_code(
         prove(account, store, accounts)
         accounts.add(account)
         return
-    code = check_code(account, code) if code is not None else _ask(account, prompt)
+    if code is not None:
+        code = check_code(account, code)
+    else:
+        code = _ask(account, prompt)
+        prompt.say(_("The code is now tried at {host}.").format(host=account.server.host))
     # The candidate is proven out of a store of its own: the old code stays until the new one works.
     candidate = MemoryStore()
     candidate.set(slot, code)
@@ -105,7 +109,7 @@ def _ask(account: Account, prompt: Prompt) -> Secret:
         except LoginRequired as error:
             if not left or error.code != "code-form":
                 raise
-            prompt.say(str(error))
+            prompt.say(f"{error.message}\n{error.hint}")
 
 
 def _secret_title(account: Account) -> str:
