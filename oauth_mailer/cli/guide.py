@@ -9,13 +9,13 @@ import os
 import shlex
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..errors import ConfigError, LoginRequired
-from ..i18n import _
+from ..i18n import _, system_text
 from ..logins.downloads import Arrival, Downloads, arrival
 from ..logins.ssh import ssh_host
 from .columns import wrapped
@@ -52,19 +52,18 @@ class Guide:
         if self._file is None:
             return
         self._say(_("The client's secret rests in the store now, and serves your other Google accounts too."))
-        try:
-            yes = self._agrees(_("Delete the file {path}? [y/N]").format(path=self._file), default=False)
-            if yes:
-                self._file.unlink()
-                self._say(_("It is deleted."))
-        except KeyboardInterrupt:  # the login is done: this is a no
-            self._say("")
-        except OSError as error:
-            from ..i18n import system_text
+        with suppress(KeyboardInterrupt):  # the login is done: this is a no
+            if self._agrees(_("Delete the file {path}? [y/N]").format(path=self._file), default=False):
+                self._delete(self._file)
 
-            self._say(
-                _("It cannot be deleted: {reason}.").format(reason=system_text(error.strerror) or error)
-            )
+    def _delete(self, path: Path) -> None:
+        try:
+            path.unlink()
+        except OSError as error:
+            reason = system_text(error.strerror) or type(error).__name__
+            self._say(_("It cannot be deleted: {reason}.").format(reason=reason))
+        else:
+            self._say(_("It is deleted."))
 
     def _introduce(self) -> None:
         self._say(

@@ -42,7 +42,7 @@ def place(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(params=["bash", "zsh", "fish"])
+@pytest.fixture(params=["bash", "zsh", "zsh by itself", "fish"])
 def shell(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -52,14 +52,16 @@ def shell(
 ) -> Iterator[Complete]:
     """Completes a line: the candidates for its last word, as the shell would insert them."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    script = tmp_path / "script"
-    printed = run("completion", request.param)
+    name = request.param.partition(" ")[0]
+    (tmp_path / "functions").mkdir()
+    script = tmp_path / "functions" / ("script" if name == request.param else "_oauth-mailer")
+    printed = run("completion", name)
     assert (printed.code, printed.err) == (0, "")
     script.write_text(printed.out, "utf-8")
-    if request.param == "fish":
+    if name == "fish":
         yield lambda line: sorted(fish_completes(script, line, place, tmp_path))
         return
-    with Shell(request.param, script, tmp_path, place) as made:
+    with Shell(name, script, tmp_path, place) as made:
 
         def by_key(line: str) -> list[str]:
             before = line[: len(line) - len(line.rsplit(" ", maxsplit=1)[-1])]

@@ -138,6 +138,37 @@ def test_a_client_that_was_downloaded_before_is_offered(google: Sandbox, person:
 
 
 @posix
+def test_ctrl_c_at_the_last_question_keeps_the_file_and_the_login(
+    google: Sandbox, person: Path, tmp_path: Path
+) -> None:
+    file = land(google, person / "Downloads")
+    typist = Typist("login", ADDRESS, "--json", out=tmp_path / "out.json")
+    typist.wait_for("Use it? [Y/n]")
+    typist.type("y")
+    assert decide(url_on(typist))[0] == 200
+    typist.wait_for("[y/N]")
+    typist.press_ctrl_c()
+    assert typist.end() == 0, typist.screen
+    assert json.loads((tmp_path / "out.json").read_text("utf-8"))["status"] == "logged_in"
+    assert file.exists()
+    assert send().code == 0
+
+
+@posix
+def test_a_client_that_is_not_wanted_leaves_the_way_to_another(google: Sandbox, person: Path) -> None:
+    old = land(google, person / "Downloads", "client_secret_old.json", project="old-1")
+    typist = Typist("login", ADDRESS)
+    typist.wait_for("Use it? [Y/n]")
+    typist.type("n")
+    typist.wait_for("Enter begins:")
+    land(google, person / "Downloads", "client_secret_new.json", project="new-2")
+    typist.wait_for("gmail.googleapis.com?project=new-2")
+    assert decide(url_on(typist))[0] == 200
+    assert typist.answer([("client_secret_new.json? [y/N]", "y")]) == 0, typist.screen
+    assert old.exists()
+
+
+@posix
 def test_a_path_may_be_typed_or_dragged_at_any_step(google: Sandbox, person: Path) -> None:
     (person / "My files").mkdir()
     file = land(google, person / "My files", "client.json")

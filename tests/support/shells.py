@@ -26,6 +26,7 @@ bind -x '"\C-x\C-p": printf "LINE[%s]END\n" "$READLINE_LINE"'
 """
 _ZSH = r"""
 PROMPT='ready> '
+fpath=({functions} $fpath)
 autoload -Uz compinit && compinit -u -d {folder}/zcompdump
 source {script}
 zle -C all-matches complete-word _generic
@@ -41,7 +42,8 @@ bindkey '^X^P' show-line
 class Shell:
     """A bash or zsh without anybody's settings, into which the completion ``script`` is read.
 
-    ``folder``: for its own files; ``at``: the folder it stands in.
+    Zsh finds one that is named ``_oauth-mailer`` by itself, when it is needed. ``folder``: for its own files;
+    ``at``: the folder it stands in.
     """
 
     def __init__(self, name: str, script: Path, folder: Path, at: Path) -> None:
@@ -51,7 +53,9 @@ class Shell:
 
         program = require_program(name, name)
         rc = folder / ".zshrc" if name == "zsh" else folder / "bashrc"
-        rc.write_text((_ZSH if name == "zsh" else _BASH).format(script=script, folder=folder), "utf-8")
+        functions, read = ("", script) if script.name[0] != "_" else (script.parent, os.devnull)
+        text = (_ZSH if name == "zsh" else _BASH).format(script=read, folder=folder, functions=functions)
+        rc.write_text(text, "utf-8")
         words = ["-d", "-i"] if name == "zsh" else ["--noprofile", "--rcfile", str(rc), "-i"]
         self._screen = ""
         self._seen = 0
