@@ -130,12 +130,15 @@ def gmail(job: Any) -> None:
 
 
 def mime(job: Any) -> int:
-    """Build one message, all of its octets."""
+    """Build ``count`` messages, all of their octets."""
     from oauth_mailer.address import Address
     from oauth_mailer.mime import render
 
-    _envelope, content = render(message(job, 0), Address(job.sender))
-    return sum(map(len, content.blocks()))
+    octets = 0
+    for number in range(job.count):
+        _envelope, content = render(message(job, number), Address(job.sender))
+        octets += sum(map(len, content.blocks()))
+    return octets
 
 
 def cli_smtp(job: Any) -> list[str]:

@@ -1,0 +1,1 @@
+"""How fast it is, beside other mail clients and beside what is possible: ``python -m benchmarks --help``."""
