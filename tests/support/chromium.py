@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from . import require_program
 
@@ -65,6 +65,45 @@ class Chromium:
                 raise
 
         self._wait.until(shown, f"{text!r} never came")
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Wait until this is so."""
+        self._wait.until(lambda _driver: condition())
+
+    def choose(self, element: str, value: str) -> None:
+        """Choose what has this value in the list with this id."""
+        Select(self.driver.find_element(By.ID, element)).select_by_value(value)
+
+    @contextmanager
+    def resized(self, width: int, height: int) -> Iterator[None]:
+        """Inside, the page has so many CSS pixels."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._tell("Emulation.setDeviceMetricsOverride", **size)
+        try:
+            yield
+        finally:
+            self._tell("Emulation.clearDeviceMetricsOverride")
+
+    @contextmanager
+    def in_scheme(self, scheme: str) -> Iterator[None]:
+        """Inside, the person prefers ``light`` or ``dark``."""
+        wanted = {"name": "prefers-color-scheme", "value": scheme}
+        self._tell("Emulation.setEmulatedMedia", features=[wanted])
+        try:
+            yield
+        finally:
+            self._tell("Emulation.setEmulatedMedia", features=[])
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the window."""
+        return int(
+            self.driver.execute_script(
+                "const all = document.documentElement; return all.scrollWidth - all.clientWidth"
+            )
+        )
+
+    def _tell(self, command: str, **values: object) -> None:
+        self.driver.execute_cdp_cmd(command, values)
 
     @property
     def text(self) -> str:

@@ -20,7 +20,9 @@ _ACTIVE = {"script", "iframe", "object", "embed", "applet", "frame"}
 _INVISIBLE = dict.fromkeys([0xAD, 0x34F, 0x61C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), 0xFEFF])
 
 # A removed element leaves a blank, so that what stood around it does not become another one.
-_REACHES_OUT = re.compile(r"<\s*(?:link|base|meta)\b[^>]*>", re.IGNORECASE)
+_REACHES_OUT = re.compile(
+    r"<\s*(?:applet|base|embed|fencedframe|frame|iframe|link|meta|object|portal)\b[^>]*>", re.IGNORECASE
+)
 _CID = re.compile(r"([\"'=(]\s*)cid:([^\"'\s)>]{1,250})", re.IGNORECASE)
 _HEAD = re.compile(
     r"<head\b[^>]*>|<html\b[^>]*>(?!\s*<head\b)|<!doctype\b[^>]*>(?!\s*<html\b)", re.IGNORECASE
@@ -38,8 +40,8 @@ class Link:
 
 @dataclass(slots=True)
 class Markup:
-    """``remote``: what is fetched from elsewhere when the message is shown; ``content_ids``: the parts of the
-    message that it shows; ``without_alt``: images that say nothing to who cannot see them; ``active``:
+    """``remote``: images that are fetched from elsewhere where that is allowed; ``content_ids``: the parts of
+    the message that it shows; ``without_alt``: images that say nothing to who cannot see them; ``active``:
     elements that no mail program runs; ``text``: all that is read, on one line."""
 
     links: list[Link] = field(default_factory=list)
@@ -107,11 +109,10 @@ class _Reader(HTMLParser):
 
     def _note_remote(self, tag: str, values: Mapping[str, str]) -> None:
         wanted = [values.get("background", ""), values.get("poster", "")]
-        if tag in ("img", "input", "source", "video", "audio", "image"):
+        if tag in ("img", "input", "image"):
             wanted += [values.get("src", ""), values.get("href", ""), values.get("xlink:href", "")]
+        if tag in ("img", "source"):
             wanted += [one.strip().partition(" ")[0] for one in values.get("srcset", "").split(",")]
-        if tag == "link":
-            wanted.append(values.get("href", ""))
         self.found.remote.update(one.strip() for one in wanted if _REMOTE.match(one))
         self.found.remote.update(_CSS_URL.findall(values.get("style", "")))
 
@@ -145,8 +146,8 @@ def shortened(text: str, most: int = 1_000_000) -> str:
 def framed(html: str, pictures: Mapping[str, str]) -> str:
     """The HTML as it goes into the frame: links open a new tab, and ``cid:`` leads to ``pictures``.
 
-    The policy that comes with it, not this, is what keeps it from running or fetching anything; only
-    elements that tell a browser to connect without fetching are beyond the policy, and taken out here.
+    The policy that comes with it, not this, is what keeps it from running or fetching anything. But for
+    some elements a browser connects to a server before it asks the policy; these are taken out.
     """
     html = _REACHES_OUT.sub(" ", html)
     html = _CID.sub(

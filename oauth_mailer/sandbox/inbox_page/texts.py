@@ -80,7 +80,7 @@ def _message() -> dict[str, str]:
         "tab_attachments": _("Attachments"),
         "tab_check": _("Check"),
         "frame": _("The message as HTML"),
-        "remote": _("Images and styles from elsewhere that are not loaded: {count}"),
+        "remote": _("Images from elsewhere that are not loaded: {count}"),
         "remote_load": _("Load the images"),
         "remote_loaded": _("Images from elsewhere are loaded: their servers know now that this was opened."),
         "no_html": _("The message has no HTML."),
