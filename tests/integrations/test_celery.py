@@ -378,7 +378,7 @@ def test_a_sweep_hands_over_what_the_queue_lacks_and_the_limits_allow(shop: Shop
 
 @pytest.mark.timeout(300)
 def test_workers_that_are_killed_at_random_while_many_messages_drain(shop: Shop) -> None:
-    drain(shop, messages=100, kills=8, seed=random.randrange(10**6))
+    drain(shop, messages=100, kills=6, seed=random.randrange(10**6))
 
 
 def drain(shop: Shop, *, messages: int, kills: int, seed: int) -> None:
