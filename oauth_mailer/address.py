@@ -16,10 +16,11 @@ from .i18n import _
 
 __all__ = ["Address", "check_text", "quoted", "unique"]
 
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\x80-\U0010ffff"
-_LOCAL = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*")
+# atext of RFC 5322 and RFC 6532, by what it is not: a class of all Unicode takes ten milliseconds to compile.
+_ATEXT = r"[^\x00-\x20\x7f\"(),.:;<>@\[\\\]]"
+_LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_PHRASE = re.compile(rf"[{_ATEXT}]+(?: [{_ATEXT}]+)*")
+_PHRASE = re.compile(rf"{_ATEXT}+(?: {_ATEXT}+)*")
 # C0 and C1 controls (tab too), the line separators that some programs take for line ends, lone surrogates.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
