@@ -11,9 +11,10 @@ import re
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ _WAIT = 30.0  # seconds for a lock that another process holds
 class Database:
     """Connections to the outbox, made when first needed and never shared with a forked child.
 
+    Those that are idle are closed before a fork: SQLite knows the locks of its process by heart, so a child
+    would take its parent's for its own, and what it commits could be lost. Those in use it cannot close: do
+    not fork while another thread has a transaction open.
+
     ``url``: ``sqlite:///FILE`` or ``postgresql://USER@HOST/NAME``; empty for ``outbox.db`` in ``home``. How
     many seconds are waited for the lock of a file may stand there as ``?timeout=SECONDS``. Raises
     ``ConfigError`` for any other.
@@ -55,6 +60,7 @@ class Database:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._process = 0
+        _all_databases().add(self)
 
     def __repr__(self) -> str:
         return f"Database({self.shown})"
@@ -108,6 +114,16 @@ class Database:
                 self._engine.dispose(close=self._process == os.getpid())
             self._engine = None
 
+    def before_fork(self) -> None:
+        """Nothing is opened until ``after_fork``, in the parent or in the child."""
+        self._lock.acquire()
+        if self._engine is not None and self.kind == "sqlite":
+            self._engine.dispose(close=self._process == os.getpid())
+
+    def after_fork(self) -> None:
+        """In the parent and in the child."""
+        self._lock.release()
+
     def _ready(self) -> Engine:
         with self._lock:
             if self._engine is None or self._process != os.getpid():
@@ -131,12 +147,31 @@ class Database:
         return float(moment)
 
 
+@cache
+def _all_databases() -> weakref.WeakSet[Database]:
+    databases: weakref.WeakSet[Database] = weakref.WeakSet()
+    held: list[Database] = []
+
+    def before() -> None:
+        for database in list(databases):
+            database.before_fork()
+            held.append(database)
+
+    def after() -> None:
+        while held:
+            held.pop().after_fork()
+
+    if hasattr(os, "register_at_fork"):  # where there is no fork, nothing is to be done
+        os.register_at_fork(before=before, after_in_parent=after, after_in_child=after)
+    return databases
+
+
 @contextmanager
 def told(database: Database) -> Iterator[None]:
     """The border to SQLAlchemy: its errors become ours, without the statement and its values."""
     try:
         yield
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise outbox_error(error, database.shown) from error
 
 

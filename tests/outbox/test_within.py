@@ -171,6 +171,31 @@ def test_a_forked_child_has_connections_of_its_own(outbox: Outbox, place: Place)
     place.sound()
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_what_a_forked_child_keeps_stays_when_its_parent_closes_the_outbox(place: Place) -> None:
+    with place.outbox() as outbox, place.outbox() as other:
+        outbox.add(message("Parent"), account=ME)  # so there is a connection that the child could inherit
+        closed, tell_closed = os.pipe()
+        added, tell_added = os.pipe()
+
+        def child() -> None:
+            outbox.add(message("Child, before"), account=ME)
+            os.write(tell_added, b"1")
+            os.read(closed, 1)
+            outbox.add(message("Child, after"), account=ME)
+
+        ended = forked(child)
+        os.read(added, 1)
+        outbox.close()
+        os.write(tell_closed, b"1")
+        assert ended() == 0
+        for end in (closed, tell_closed, added, tell_added):
+            os.close(end)
+        assert [entry.subject for entry in other.find()] == ["Parent", "Child, before", "Child, after"]
+    place.sound()
+
+
 def forked(work: Callable[[], None]) -> Callable[[], int]:
     """Do this in a child of this process; gives its exit code once it has ended."""
     number = os.fork()
