@@ -149,7 +149,11 @@ class Outbox:
             return _rows.entry(connection, number)
 
     def by_key(self, key: str) -> Entry | None:
-        """The entry that was added with this idempotency key, if there is one."""
+        """The entry that was added with this idempotency key, if there is one.
+
+        Raises ``MessageError`` for a key that none can have.
+        """
+        _rows.check(key)
         with self._database.reading() as connection:
             return _store.by_key(connection, key)
 

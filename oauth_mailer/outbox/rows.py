@@ -36,6 +36,11 @@ PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 SHOWN = [column for column in ENTRIES.c if column.name not in ("document", "fingerprint")]
 """The columns that make an ``Entry``, and those that its moves depend on."""
 
+_LAST_NUMBER = 2**63 - 1  # that a database takes for one
+
+_LONGEST_KEY = 500
+"""Characters: an index of PostgreSQL takes no more than 2,700 octets."""
+
 # Made once: what is said many times a second is not put together anew each time.
 _NOTE = insert(HISTORY)
 _GET = select(*SHOWN).where(ENTRIES.c.id == bindparam("number"))
@@ -55,7 +60,11 @@ def put(connection: Connection, number: int, values: Mapping[str, Any]) -> None:
 
 def found(connection: Connection, number: int, *, lock: bool = False) -> Any:
     """The row of this entry. Raises ``OutboxError`` where there is none."""
-    row = locked(connection, number) if lock else connection.execute(_GET, {"number": number}).one_or_none()
+    row = None
+    if 0 < number <= _LAST_NUMBER:
+        row = (
+            locked(connection, number) if lock else connection.execute(_GET, {"number": number}).one_or_none()
+        )
     if row is None:
         raise OutboxError(
             _("There is no message {id} in the outbox.").format(id=number),
@@ -125,11 +134,19 @@ def seconds(moment: datetime) -> float:
     return moment.timestamp()
 
 
-def check(key: str | None, priority: str | None) -> None:
+def check(key: str | None, priority: str | None = None) -> None:
     """Raise ``MessageError`` for a key that no database could keep, or a priority that there is not."""
     if key is not None and re.search("[\0\ud800-\udfff]", key):
         raise MessageError(
             _("The key {key!r} contains what is no character of a text.").format(key=key[:80]),
+            code="key",
+            hint=_("Make it of letters and digits."),
+        )
+    if key is not None and len(key) > _LONGEST_KEY:
+        raise MessageError(
+            _("The key {key!r} is longer than {most} characters.").format(
+                key=key[:40] + "\u2026", most=_LONGEST_KEY
+            ),
             code="key",
             hint=_("Make it of letters and digits."),
         )

@@ -94,6 +94,12 @@ def test_a_long_list_comes_as_it_is_read_a_line_each(box: Mailbox) -> None:
     assert len(run("outbox", "list", "--limit", "0").out.splitlines()) == 451
 
 
+@pytest.mark.parametrize("most", ["-1", "99999999999999999999"])
+def test_64_for_a_number_of_rows_that_makes_no_sense(box: Mailbox, most: str) -> None:
+    done = call("outbox", "list", "--limit", most, "--json")
+    assert (done.code, done.json["error"]["code"]) == (64, "usage")
+
+
 def test_an_outbox_that_cannot_be_read_is_one_object_with_the_error(
     box: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

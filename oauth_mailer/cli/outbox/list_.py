@@ -25,6 +25,7 @@ __all__ = ["parser", "run", "summary"]
 
 _OPEN = ("queued", "sending", "rejected", "unknown")
 _ROWS = 100  # of the table, unless more are asked for
+_MOST = 1_000_000_000
 _SAMPLE = 200  # rows that say how wide the columns are
 
 
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """List; returns the exit code. Raises ``MailerError``."""
     if arguments.all and arguments.state:
         raise UsageError(_("--all does not go with --state."), code="usage", hint=_("Leave out one of them."))
-    if arguments.limit is not None and arguments.limit < 0:
+    if not 0 <= (arguments.limit or 0) <= _MOST:
         raise UsageError(_("--limit is out of range."), code="usage", hint=_("Give 0 for all, or a number."))
     from ...outbox import Outbox
 
