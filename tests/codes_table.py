@@ -21,6 +21,10 @@ whether the message may have been sent, and the exit code. This page is made by 
 """
 
 
+_ROWS = {"_Trouble": "OutboxError"}
+"""Rows of data that stand for one kind of error."""
+
+
 def _found() -> dict[str, set[str]]:
     """The classes of error that each code stands with, wherever an error is made or is a row of data."""
     kinds = {name for name in dir(errors) if isinstance(getattr(errors, name), type)} | set(exits.__all__)
@@ -31,12 +35,12 @@ def _found() -> dict[str, set[str]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            names = [node.func.id, *(arg.id for arg in node.args if isinstance(arg, ast.Name))]
+            names = [_ROWS.get(node.func.id, node.func.id), *(arg.id for arg in node.args if isinstance(arg, ast.Name))]
             kind = next((name for name in names if name in kinds), "")
             if not kind:
                 continue
             words = [keyword.value for keyword in node.keywords if keyword.arg in ("code", "word")]
-            if not words and node.func.id in ("Row", "_Row"):
+            if not words and node.func.id in ("Row", "_Row", *_ROWS):
                 words = node.args
             for word in words:
                 for one in ast.walk(word):

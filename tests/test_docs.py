@@ -66,7 +66,8 @@ def commands() -> list[str]:
     found: list[str] = []
     for page in PAGES:
         text = page.read_text("utf-8")
-        for block in re.findall(r"^```(?:sh|powershell|)\n(.*?)^```$", text, re.M | re.S):
+        fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+        for block in (code for language, code in fences if language in ("", "sh", "powershell")):
             for line in block.replace("\\\n", " ").splitlines():
                 words = re.sub(r"\s#\s.*", "", line).partition("oauth-mailer ")[2]
                 words = re.split(r" [|<>] | && ", words)[0].strip()
