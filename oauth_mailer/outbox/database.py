@@ -209,7 +209,14 @@ def _engine(url: URL) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        engine = create_engine(url, hide_parameters=True, pool_pre_ping=True, pool_timeout=_WAIT)
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_timeout=_WAIT,
+            # Whoever waited for the row of an account must then see what was counted meanwhile.
+            isolation_level="READ COMMITTED",
+        )
     except (ImportError, NoSuchModuleError) as error:
         raise ConfigError(
             _("Keeping the outbox in PostgreSQL needs a driver that is not installed."),
