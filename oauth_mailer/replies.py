@@ -242,6 +242,14 @@ _GENERAL = (
     ),
     Row(r"(data|dot) (552|5\d\d 5\.[23]\.[34])", RejectedError, "message-too-large", _TOO_LARGE, _SMALLER),
     Row(r"(data|dot) 5", RejectedError, "message-refused", N_("{host} refused the message: {reply}"), _MEND),
+    Row(
+        r"rcpt 45",
+        TransientError,
+        "recipient-later",
+        N_("{host} does not take the recipient yet: {reply}"),
+        _LATER,
+        5 * _MINUTE,
+    ),
     Row(r"\w+ 45", TransientError, "try-later", N_("{host} says: later: {reply}"), _LATER, 5 * _MINUTE),
     Row(r"\w+ 4", TransientError, "try-later", N_("{host} says: later: {reply}"), _LATER, _MINUTE),
     Row(

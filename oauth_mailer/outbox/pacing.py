@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from .schema import LANES, LIMITS, USAGE
 
 __all__ = [
+    "LANE_LONGEST",
     "conflict_free",
     "counted_for",
     "entry_pause",
@@ -37,15 +38,19 @@ __all__ = [
 _LONGEST = 3600.0
 """Seconds between two tries of a message, or two looks at a paused account, at most."""
 
-_LANE_LONGEST = 300.0
+LANE_LONGEST = 300.0
+"""Seconds between two tries by an account that does not get through, at most."""
 
 _MANY = 1_000_000
 
 
 def entry_pause(attempts: int, retry_after: float | None) -> float:
-    """Seconds until a message that was begun so often is tried again: full jitter over a doubling time."""
+    """Seconds until a message that was begun so often is tried again: full jitter over a doubling time.
+
+    ``retry_after``: not before so many seconds.
+    """
     spread = random.uniform(0, min(_LONGEST, 5.0 * 2.0 ** min(attempts, 20)))  # noqa: S311 - no secret
-    return (retry_after or 0.0) + (spread if retry_after is None else min(spread, 0.1 * retry_after + 1.0))
+    return (retry_after or 0.0) + spread
 
 
 def conflict_free(connection: Connection, table: Any) -> Any:
@@ -153,14 +158,21 @@ def hold_up(connection: Connection, account: str, until: float) -> None:
     connection.execute(update(LANES).where(LANES.c.account == account).values(ready=until))
 
 
-def failed(connection: Connection, account: str, now: float, retry_after: float | None) -> None:
+def failed(
+    connection: Connection,
+    account: str,
+    now: float,
+    retry_after: float | None,
+    longest: float = LANE_LONGEST,
+) -> None:
     """A try did not get through: the next one waits, longer for each failure in a row.
 
-    ``retry_after``: seconds, where the provider says that the account, not the message, has to wait.
+    ``retry_after``: seconds, where the provider says that the account, not the message, has to wait;
+    ``longest``: so many seconds at most, else.
     """
     row = lane(connection, account)
     failures = row.failures + 1
-    spread = random.uniform(0, min(_LANE_LONGEST, 0.5 * 2.0 ** min(failures, 20)))  # noqa: S311 - no secret
+    spread = random.uniform(0, min(longest, 0.5 * 2.0 ** min(failures, 20)))  # noqa: S311 - no secret
     connection.execute(
         update(LANES)
         .where(LANES.c.account == account)

@@ -31,7 +31,8 @@ class Outcome:
 
     ``cause``: one of SENT, LATER, REJECTED, UNKNOWN; ``attempts``: what each route answered; ``pause``: how
     long the entry waits, in seconds; ``lane``: what that says of the account: it works (True), it did not get
-    through (False), or nothing (None); ``lane_pause``: seconds that the account waits in any case;
+    through (False), or nothing (None); ``lane_pause``: seconds that the account waits in any case, and
+    ``lane_longest`` at most else;
     ``paused``: why the account waits for a person, with what they may do (``hint``) and what changes then
     (``mark``).
     """
@@ -44,6 +45,7 @@ class Outcome:
     pause: float = 0.0
     lane: bool | None = None
     lane_pause: float | None = None
+    lane_longest: float = pacing.LANE_LONGEST
     paused: str = ""
     hint: str = ""
     mark: str = ""
@@ -175,7 +177,7 @@ def _note_lane(connection: Connection, account: str, outcome: Outcome, now: floa
     elif outcome.lane is True:
         pacing.got_through(connection, account)
     elif outcome.lane is False:
-        pacing.failed(connection, account, now, outcome.lane_pause)
+        pacing.failed(connection, account, now, outcome.lane_pause, outcome.lane_longest)
 
 
 def lapse(connection: Connection, suspect: Suspect, now: float, *, by: str, resends: bool) -> Entry | None:

@@ -10,7 +10,7 @@ from ..errors import MailerError
 from ..logins import login_state
 from ..routes import Receipt
 from ..stores import store_kind
-from .pacing import entry_pause
+from .pacing import LANE_LONGEST, entry_pause
 from .results import Outcome
 from .states import Cause
 
@@ -25,6 +25,13 @@ _OF_THE_ACCOUNT = frozenset(
     {"connection-quota", "daily-limit", "ip-blocked", "ip-throttled", "login-limit", "rate-limit"}
 )
 """Codes of errors that say that all messages of the account have to wait."""
+
+_OF_A_RECIPIENT = 5.0
+"""Seconds that the account waits at most where a recipient is not taken yet (``recipient-later``).
+
+What goes to others must not wait for a mailbox that is full; a server that says so of everybody must not be
+asked at full speed.
+"""
 
 
 def outcome_of_receipt(receipt: Receipt) -> Outcome:
@@ -48,7 +55,10 @@ def outcome_of_error(error: MailerError, account: str, attempts: int, home: Path
         return Outcome(cause=Cause.UNKNOWN, pause=pause, **common)
     if error.retry_later:
         waits = error.retry_after if error.code in _OF_THE_ACCOUNT else None
-        return Outcome(cause=Cause.LATER, pause=pause, lane=False, lane_pause=waits, **common)
+        longest = _OF_A_RECIPIENT if error.code == "recipient-later" else LANE_LONGEST
+        return Outcome(
+            cause=Cause.LATER, pause=pause, lane=False, lane_pause=waits, lane_longest=longest, **common
+        )
     if error.for_good or error.code in _OF_THE_MESSAGE:
         return Outcome(cause=Cause.REJECTED, refused=getattr(error, "refused", {}), **common)
     # Nothing is wrong with the message: it stays in the queue until somebody mends the account.

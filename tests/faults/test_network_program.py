@@ -117,7 +117,7 @@ REPLIES: dict[str, tuple[Script, int, str, int]] = {
     ),
     # 19
     "421 at HELO": ({"ehlo": then_close(b"421 4.3.2 closing\r\n")}, 75, "server-closing", 0),
-    "450 at RCPT": ({"rcpt": b"450 4.2.0 greylisted\r\n"}, 75, "try-later", 0),
+    "450 at RCPT": ({"rcpt": b"450 4.2.0 greylisted\r\n"}, 75, "recipient-later", 0),
     "451 at the end": ({"dot": b"451 4.3.0 local error\r\n"}, 75, "try-later", 0),
     # 21
     "lost before the end": ({"data": hang_up}, 75, "connection-lost", 0),

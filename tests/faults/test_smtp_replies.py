@@ -75,8 +75,8 @@ custom     rcpt     route relay-denied            -  550 5.7.1 Relaying denied.
 custom     rcpt     route relay-denied            -  550 5.7.54 SMTP; Unable to relay recipient
 custom     rcpt     never recipient-refused       -  550 5.1.1 <relay@relay.example>: no such user
 custom     rcpt     never recipient-refused       -  550 5.1.1 <ann-relay@example.com> unknown
-custom     rcpt     later try-later             300  450 4.2.0 greylisted, see https://postgrey.example/
-custom     rcpt     later try-later             300  452 4.2.2 over quota
+custom     rcpt     later recipient-later           300  450 4.2.0 greylisted, see https://postgrey.example/
+custom     rcpt     later recipient-later           300  452 4.2.2 over quota
 custom     dot      never message-refused         -  554 5.7.1 looks like spam
 custom     dot      never message-too-large       -  554 5.3.4 too big
 custom     dot      later daily-limit         86400  550 5.7.1 your daily sending quota is used up
