@@ -56,6 +56,8 @@ class Database:
     def __init__(self, url: str, home: Path) -> None:
         self.url = _parsed(url, home)
         self.kind = self.url.get_backend_name()
+        # Read before a transaction, never within: the server's takes a connection of its own, of which there
+        # may be none while others wait here with one each.
         self.clock = Clock(self._server_time, every=30.0) if self.kind == "postgresql" else Clock()
         self._lock = threading.Lock()
         self._engine: Engine | None = None

@@ -192,8 +192,14 @@ _MADE_BY = select(SCHEMA.c.version)
 
 
 def check_version(connection: Connection) -> int:
-    """The version of the tables. Raises ``OutboxError`` where it is newer than this program."""
+    """The version of the tables. Raises ``OutboxError`` where it is newer than this program, or none."""
     version = connection.execute(_MADE_BY).scalar_one()
+    if version < 1:
+        raise OutboxError(
+            _("The outbox is damaged: it says that its version is {version}.").format(version=version),
+            code="outbox-corrupt",
+            hint=_("Stop all workers and restore the outbox from a copy."),
+        )
     if version > VERSION:
         raise OutboxError(
             _("The outbox was made by a newer version of oauth-mailer.") + f" ({version} > {VERSION})",

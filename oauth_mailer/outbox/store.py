@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import OutboxError
@@ -76,8 +76,12 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
     number = connection.execute(_ADD[connection.dialect.name], row).scalar_one_or_none()
     if number is None:
         return _same(connection, new), False
-    for digest, content in new.letter.parts.items():
-        connection.execute(conflict_free(connection, PARTS), {"digest": digest, "content": content})
+    for digest, content in sorted(new.letter.parts.items()):
+        part = {"digest": digest, "content": content}
+        connection.execute(conflict_free(connection, PARTS), part)
+        # Another program may just be deleting the same part with the last message that used it.
+        while connection.execute(_PART, {"digest": digest}).first() is None:
+            connection.execute(conflict_free(connection, PARTS), part)
         connection.execute(insert(USES), {"entry": number, "digest": digest})
     if not lane_known:
         open_lane(connection, new.account)
@@ -191,19 +195,19 @@ def change(
     """
     check_version(connection)
     row = found(connection, number, lock=True)
-    state = moved(State(row.state), cause, number)
+    before = entry_of(row._mapping)
+    state = moved(before.state, cause, number)
     values: dict[str, Any] = {"state": state, "changed": now, "code": code, "text": "", "worker": ""}
     if cause is Cause.RETRY:
         values |= {"due": now, "not_before": None}
-        if row.state == State.SENT:
-            refused = list(json.loads(row.refused))
-            if not refused:
+        if before.state is State.SENT:
+            if not before.refused:
                 raise OutboxError(
                     _("Message {id} was sent to everybody already.").format(id=number),
                     code="outbox-sent",
                     hint=_("To send it once more, add it as a new message."),
                 )
-            values |= {"only": _json(refused), "refused": "{}"}
+            values |= {"only": _json(list(before.refused)), "refused": "{}"}
         if row.expires is not None and row.expires <= now:
             values["expires"] = None
     put(connection, number, values)
@@ -225,8 +229,11 @@ def purge(connection: Connection, states: Collection[State], before: float, limi
     numbers = [row.id for row in connection.execute(old)]
     if numbers:
         used = select(USES.c.digest).where(USES.c.entry.in_(numbers)).distinct()
-        digests = list(connection.execute(used).scalars())
+        digests = sorted(connection.execute(used).scalars())
         connection.execute(delete(ENTRIES).where(ENTRIES.c.id.in_(numbers)))
+        # Who adds a message with the same part, or deletes another one, is waited for.
+        held = select(PARTS.c.digest).where(PARTS.c.digest.in_(digests)).order_by(PARTS.c.digest)
+        connection.execute(held.with_for_update()).all()
         still_used = select(USES.c.entry).where(USES.c.digest == PARTS.c.digest).exists()
         connection.execute(delete(PARTS).where(PARTS.c.digest.in_(digests), ~still_used))
     return len(numbers)
@@ -278,6 +285,11 @@ _FRESH = {
 }
 
 # Made once: what is said many times a second is not put together anew each time.
+_PART = (
+    select(PARTS.c.digest)
+    .where(PARTS.c.digest == bindparam("digest"))
+    .with_for_update(read=True, key_share=True)
+)
 _ADD = {
     "sqlite": sqlite.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),
     "postgresql": postgresql.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),

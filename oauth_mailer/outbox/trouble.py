@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -88,6 +90,8 @@ def outbox_error(error: Exception, place: str) -> OutboxError:
     """
     found: Any = error.orig if isinstance(error, DBAPIError) else error
     trouble, words = _found(found)
+    if trouble is _UNREADABLE and Path(place).is_file() and not os.access(Path(place).parent, os.W_OK):
+        trouble = _READ_ONLY  # SQLite keeps its log beside it
     return OutboxError(
         _("The outbox {place} failed: {reason}.").format(place=place, reason=_(trouble.reason) or words),
         code=trouble.code,
@@ -102,6 +106,8 @@ def _found(found: Any) -> tuple[_Trouble, str]:
         if words.startswith("Could not decode"):  # a text that is none any more
             return _DAMAGED, words
         return _SQLITE.get((getattr(found, "sqlite_errorcode", None) or 0) & 0xFF, _FAILED), words
+    if isinstance(found, UnicodeDecodeError):  # as SQLite quotes what it finds
+        return _DAMAGED, words
     if isinstance(found, OSError):
         trouble = _SYSTEM.get(found.errno or 0, _UNREADABLE)
         return _Trouble(trouble.code, "", trouble.hint), system_text(found.strerror) or words

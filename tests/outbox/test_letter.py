@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -16,10 +18,11 @@ from hypothesis import strategies as st
 
 from oauth_mailer import Address, Attachment, Message, MessageError, OutboxError, RawMessage
 from oauth_mailer.mime import render
-from oauth_mailer.outbox import Outbox
+from oauth_mailer.outbox import Outbox, State, store
 from oauth_mailer.outbox.letter import Letter, pack, subject_of, unpack
 from tests.support.mail_texts import ADDRESSES, BODIES, FILE_NAMES, LINES, ME, NAMES
-from tests.support.outbox_place import Place
+from tests.support.outbox_place import OTHER, Place
+from tests.support.outbox_processes import until
 
 moderately = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -345,6 +348,44 @@ def test_what_messages_share_is_kept_once_and_goes_with_the_last_of_them(place: 
         with pytest.raises(OutboxError) as caught:
             outbox.message(second.id)
         assert caught.value.code == "outbox-no-entry"
+
+
+@pytest.mark.parametrize("first", ["who deletes", "who adds"])
+def test_who_adds_a_part_while_its_last_user_is_deleted_keeps_it(first: str, place: Place) -> None:
+    """Of two programs at one moment, one waits for the other."""
+    part = Attachment(b"shared")
+    with place.outbox() as outbox, place.outbox() as other:
+        old = outbox.add(Message(to="a@b.example", attachments=[part]), account=OTHER)
+        outbox.cancel(old.id)
+
+        def add() -> None:
+            other.add(Message(to="c@d.example", attachments=[part]), account=OTHER)
+
+        def delete() -> None:
+            with other.begin() as connection:
+                store.purge(connection, {State.CANCELLED}, time.time() + 60)
+
+        with ThreadPoolExecutor(1) as pool:
+            with outbox.begin() as connection:
+                if first == "who adds":
+                    outbox.add(
+                        Message(to="c@d.example", attachments=[part]), account=OTHER, connection=connection
+                    )
+                    waits = pool.submit(delete)
+                else:
+                    store.purge(connection, {State.CANCELLED}, time.time() + 60)
+                    waits = pool.submit(add)
+                if place.kind == "postgresql":
+                    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+                    until(lambda: waits.done() or place.rows(waiting), "one that waits")
+                    assert not waits.done(), waits.result()
+            waits.result(60)
+        (left,) = outbox.find()
+        message = outbox.message(left.id)
+        assert isinstance(message, Message)
+        assert [one.content for one in message.attachments] == [b"shared"]
+        assert parts(place) == [6]
+    place.sound()
 
 
 # What cannot be read
