@@ -323,6 +323,17 @@ def test_messages_of_an_account_that_is_not_here_are_told_of(box: Mailbox) -> No
     assert kept() == [State.QUEUED, State.SENT], "and hold up nobody"
 
 
+def test_an_account_that_is_set_up_wrongly_is_told_of_with_the_reason(box: Mailbox, home: Path) -> None:
+    queue()
+    config = home / "config.toml"
+    config.write_text(config.read_text("utf-8").replace("\nhost", '\nper_minute = "many"\nhost'), "utf-8")
+    done = run("outbox", "run", "--once")
+    assert done.code == 77, done
+    assert f"The configuration of {ME} has a wrong value for 'per_minute'." in done.err
+    assert "not set up here" not in done.err
+    assert kept() == [State.QUEUED]
+
+
 def test_several_are_sent_at_a_time_each_once(box: Mailbox) -> None:
     with Outbox() as outbox:
         for number in range(12):

@@ -89,13 +89,15 @@ def who_waits(stats: Stats) -> Iterator[Waiting]:
             accounts.get(address)
         except ConfigError as error:
             if messages:
+                if error.code == "no-account":
+                    text = _("{account} is not set up here; messages that wait for it: {count}.")
+                else:
+                    text = _("{reason} Messages of {account} that wait for it: {count}.")
                 yield Waiting(
                     account=address,
                     messages=messages,
                     code=error.code,
-                    text=_("{account} is not set up here; messages that wait for it: {count}.").format(
-                        account=address, count=messages
-                    ),
+                    text=text.format(reason=error.message, account=address, count=messages),
                     hint=error.hint,
                 )
             continue
