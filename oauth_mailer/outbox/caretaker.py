@@ -106,8 +106,9 @@ class Caretaker:
             self._looked = time.monotonic()
 
     def _look_at_clock(self) -> None:
+        now = self._database.clock.now()
         with self._database.writing() as connection:
-            if claims.turn_back(connection, self._database.clock.now()):
+            if claims.turn_back(connection, now):
                 _log.warning("the clock was set back: what was to wait until then waits no longer")
 
     def _look_at_accounts(self) -> None:
@@ -161,8 +162,9 @@ class Caretaker:
         with self._database.writing() as connection:
             claim = Claim(rows.entry(connection, number), attempt)
             outcome = Outcome(cause=Cause.LATER, code="claim-lost")
-            results.settle(connection, claim, outcome, self._worker, self._database.clock.now())
+            results.settle(connection, claim, outcome, self._worker, now)
         self._doubtful.discard((number, attempt))
+        now = self._database.clock.now()
 
     def _look_at_entries(self) -> None:
         now = self._database.clock.now()

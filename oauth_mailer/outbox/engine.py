@@ -52,8 +52,9 @@ class Engine:
             _HEARER.set(on_event)
             caretaker = self._worker().caretaker
             caretaker.look_around()
+            now = self._database.clock.now()
             with self._database.reading() as connection:
-                return claims.ready(connection, caretaker.turn(), self._database.clock.now(), limit)
+                return claims.ready(connection, caretaker.turn(), now, limit)
 
         return _undisturbed(work)
 

@@ -215,8 +215,9 @@ class Outbox:
 
         ``key_prefix``: only entries whose key begins with this are counted by their states.
         """
+        now = self._database.clock.now()
         with self._database.reading() as connection:
-            return _store.stats(connection, self._database.clock.now(), key_prefix)
+            return _store.stats(connection, now, key_prefix)
 
     def run(
         self,
@@ -271,8 +272,9 @@ class Outbox:
         self.close()
 
     def _change(self, number: int, cause: Cause, code: str) -> Entry:
+        now = self._database.clock.now()
         with self._database.writing() as connection:
-            return _store.change(connection, number, cause, self._database.clock.now(), code=code)
+            return _store.change(connection, number, cause, now, code=code)
 
     def _settings(self) -> Settings:
         return Settings(

@@ -109,10 +109,12 @@ class Worker:
             keeper.join()
 
     def _work(self, once: bool, failures: list[BaseException]) -> None:
+        ends = False
         try:
             while not self.stopping.is_set():
                 try:
-                    self.caretaker.look_around()
+                    # Before it ends it looks once more: somebody may have died meanwhile.
+                    self.caretaker.look_around(now=ends)
                     claim, soonest = self.take()
                 except MailerError as error:  # of the database, or of the configuration
                     if once:
@@ -121,9 +123,12 @@ class Worker:
                     self.stopping.wait(5 * _POLL)
                     continue
                 if claim is not None:
+                    ends = False
                     self.deliver(claim)
                 elif once and not self.caretaker.watches:
-                    return
+                    if ends:
+                        return
+                    ends = True
                 else:
                     left = _POLL if soonest is None else soonest - self._database.clock.now()
                     self.stopping.wait(min(_POLL, max(left, 0.01)))
@@ -216,14 +221,10 @@ class Worker:
         pause = 0.05
         while True:
             try:
+                now = self._database.clock.now()
                 with self._database.writing() as connection:
                     entry = results.settle(
-                        connection,
-                        claim,
-                        outcome,
-                        self.name,
-                        self._database.clock.now(),
-                        resends=self._settings.resend,
+                        connection, claim, outcome, self.name, now, resends=self._settings.resend
                     )
                 break
             except OutboxError as error:
@@ -260,8 +261,9 @@ class Worker:
             return
         began = elapsed()
         try:
+            now = self._database.clock.now()
             with self._database.writing() as connection:
-                ours = claims.renew(connection, held, self.name, self._database.clock.now())
+                ours = claims.renew(connection, held, self.name, now)
         except OutboxError as error:
             _log.warning("no sign of life could be given: %s", error)
             return
@@ -276,14 +278,9 @@ class Worker:
             held = list(self._held)
         for number, attempt in held:
             mine = Suspect(number, attempt, self.name, beat=0, span=0.0, lapsed=True)
+            now = self._database.clock.now()
             with self._database.writing() as connection:
-                entry = results.lapse(
-                    connection,
-                    mine,
-                    self._database.clock.now(),
-                    by=self.name,
-                    resends=self._settings.resend,
-                )
+                entry = results.lapse(connection, mine, now, by=self.name, resends=self._settings.resend)
             if entry is not None:
                 self._tell(Event(state=State.UNKNOWN, entry=entry))
 
