@@ -143,6 +143,27 @@ def test_what_it_prints_can_be_typed_as_it_is(accounts: Path) -> None:
     assert not list(accounts.iterdir())
 
 
+@posix
+def test_the_inbox_is_opened_in_the_browser_only_when_that_is_wanted(tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >>"{tmp_path / "opened"}"\n', "utf-8")
+    browser.chmod(0o755)
+    env = {"BROWSER": str(browser), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    assert run("sandbox", "--seconds", "0", env=env).code == 0
+    assert not (tmp_path / "opened").exists()
+
+    done = run("sandbox", "--open", "--seconds", "0", "--json", env=env)
+    assert done.code == 0
+    inbox = done.json["inbox"]
+    assert (tmp_path / "opened").read_text("utf-8") == f"{inbox}\n"
+    assert f"What arrives is shown at {inbox}\n" in done.err
+
+    if sys.platform != "darwin":  # which always has one
+        done = run("sandbox", "--open", "--seconds", "0", "--json", env={**env, "BROWSER": ""})
+        assert done.code == 0
+        assert f"No browser could be opened here. The inbox is at {done.json['inbox']}\n" in done.err
+
+
 def test_every_step_is_listed_with_what_it_does() -> None:
     done = run("sandbox", "--list-faults")
     assert (done.code, done.err) == (0, "")

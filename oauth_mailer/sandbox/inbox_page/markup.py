@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from html.parser import HTMLParser
 from urllib.parse import urlsplit
+
+from .tags import Tag, Text, Token, read_tags
 
 __all__ = ["Link", "Markup", "framed", "read_markup", "shortened"]
 
 _MOST = 2 << 20  # characters that are looked through
 _MOST_LINKS = 1000
+_MOST_BEFORE_HEAD = 10_000  # characters in which <head> is looked for
 _REMOTE = re.compile(r"\s*(?:https?:|//)", re.IGNORECASE)
 _CSS_URL = re.compile(r"url\(\s*[\"']?\s*((?:https?:)?//[^\"')\s]+)", re.IGNORECASE)
-_NOT_SEEN = {"script", "style", "title", "head", "template"}
+_NOT_SEEN = {"head", "template"}
 _ACTIVE = {"script", "iframe", "object", "embed", "applet", "frame"}
 _INVISIBLE = dict.fromkeys([0xAD, 0x34F, 0x61C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), 0xFEFF])
 
-# A removed element leaves a blank, so that what stood around it does not become another one.
 _REACHES_OUT = re.compile(
-    r"<\s*(?:applet|base|embed|fencedframe|frame|iframe|link|meta|object|portal)\b[^>]*>", re.IGNORECASE
+    r"<\s*(?:applet|base|embed|fencedframe|frame|iframe|link|meta|object|portal)\b", re.IGNORECASE
 )
 _CID = re.compile(r"([\"'=(]\s*)cid:([^\"'\s)>]{1,250})", re.IGNORECASE)
 _HEAD = re.compile(
@@ -53,72 +54,69 @@ class Markup:
     text: str = ""
 
 
-class _Reader(HTMLParser):
+class _Reader:
     def __init__(self) -> None:
-        super().__init__()
         self.found = Markup()
-        self.texts: list[str] = []
-        self._hidden: list[str] = []
+        self._texts: list[str] = []
+        self._hidden = ""  # the element that is not shown, if we are in one
         self._href: str | None = None
         self._link_from = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in reversed(attrs)}  # the first of a name counts
-        if tag in _NOT_SEEN:
-            self._hidden.append(tag)
-        if tag in _ACTIVE:
-            self.found.active.add(tag)
-        if tag == "body":
-            self._hidden.clear()
-        if tag == "img":
+    def read(self, tokens: Iterable[Token]) -> Markup:
+        for token in tokens:
+            match token:
+                case Text(text, inside=""):
+                    self._texts.append("" if self._hidden else text)
+                case Text(text, inside="style"):
+                    self.found.remote.update(_CSS_URL.findall(text))
+                case Tag(name, end=True):
+                    self._end(name)
+                case Tag(name, attributes):
+                    self._start(name, attributes)
+        self._end_link()
+        self.found.text = shortened("".join(self._texts))
+        return self.found
+
+    def _start(self, name: str, values: Mapping[str, str]) -> None:
+        if name in _NOT_SEEN and not self._hidden:
+            self._hidden = name
+        if name == "body":
+            self._hidden = ""
+        if name in _ACTIVE:
+            self.found.active.add(name)
+        if name == "img":
             self.found.images += 1
             self.found.without_alt += "alt" not in values
-            self.texts.append(f" {values.get('alt', '')} ")
-        self._note_remote(tag, values)
-        if tag == "a":
+            self._texts.append(f" {values.get('alt', '')} ")
+        self._note_remote(name, values)
+        if name == "a":
             self._end_link()
-        if tag in ("a", "area") and ("href" in values or not {"id", "name"} & values.keys()):
-            self._href, self._link_from = values.get("href", ""), len(self.texts)
-            if tag == "area":
-                self.texts.append(values.get("alt", ""))
+        if name in ("a", "area") and ("href" in values or not {"id", "name"} & values.keys()):
+            self._href, self._link_from = values.get("href", ""), len(self._texts)
+            if name == "area":
+                self._texts.append(values.get("alt", ""))
                 self._end_link()
-        self.texts.append(" " if tag not in _IN_A_LINE else "")
+        self._texts.append("" if name in _IN_A_LINE else " ")
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if self._hidden and self._hidden[-1] == tag and tag not in ("script", "style"):
-            self._hidden.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in self._hidden:
-            del self._hidden[self._hidden.index(tag) :]
-        if tag == "a":
+    def _end(self, name: str) -> None:
+        if name == self._hidden:
+            self._hidden = ""
+        if name == "a":
             self._end_link()
-        self.texts.append(" " if tag not in _IN_A_LINE else "")
+        self._texts.append("" if name in _IN_A_LINE else " ")
 
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.texts.append(data)
-        if "style" in self._hidden:
-            self.found.remote.update(_CSS_URL.findall(data))
-
-    def close(self) -> None:
-        super().close()
-        self._end_link()
-        self.found.text = shortened("".join(self.texts))
-
-    def _note_remote(self, tag: str, values: Mapping[str, str]) -> None:
+    def _note_remote(self, name: str, values: Mapping[str, str]) -> None:
         wanted = [values.get("background", ""), values.get("poster", "")]
-        if tag in ("img", "input", "image"):
+        if name in ("img", "input", "image"):
             wanted += [values.get("src", ""), values.get("href", ""), values.get("xlink:href", "")]
-        if tag in ("img", "source"):
+        if name in ("img", "source"):
             wanted += [one.strip().partition(" ")[0] for one in values.get("srcset", "").split(",")]
         self.found.remote.update(one.strip() for one in wanted if _REMOTE.match(one))
         self.found.remote.update(_CSS_URL.findall(values.get("style", "")))
 
     def _end_link(self) -> None:
         if self._href is not None and len(self.found.links) < _MOST_LINKS:
-            text = shortened("".join(self.texts[self._link_from :]))
+            text = shortened("".join(self._texts[self._link_from :]))
             self.found.links.append(Link(self._href.strip(), text, _problem(self._href)))
         self._href = None
 
@@ -128,14 +126,10 @@ _IN_A_LINE = {"a", "b", "i", "em", "strong", "span", "font", "u", "s", "small", 
 
 def read_markup(html: str) -> Markup:
     """Look through HTML; the first 2 million characters of it."""
-    reader = _Reader()
-    try:
-        reader.feed(html[:_MOST])
-        reader.close()
-    except AssertionError:  # Python's word for a declaration that it does not understand
-        reader.found.text = shortened("".join(reader.texts))
-    reader.found.content_ids = {found[1] for found in _CID.findall(html[:_MOST])}
-    return reader.found
+    html = html[:_MOST]
+    found = _Reader().read(read_tags(html))
+    found.content_ids = {one[1] for one in _CID.findall(html)}
+    return found
 
 
 def shortened(text: str, most: int = 1_000_000) -> str:
@@ -149,13 +143,26 @@ def framed(html: str, pictures: Mapping[str, str]) -> str:
     The policy that comes with it, not this, is what keeps it from running or fetching anything. But for
     some elements a browser connects to a server before it asks the policy; these are taken out.
     """
-    html = _REACHES_OUT.sub(" ", html)
+    html = _without_reaching_out(html)
     html = _CID.sub(
         lambda found: found[1] + escape(pictures[found[2]]) if found[2] in pictures else found[0], html
     )
-    heads = _HEAD.search(html)
+    heads = _HEAD.search(html[:_MOST_BEFORE_HEAD])
     at = heads.end() if heads else 0
     return f'{html[:at]}<base target="_blank">{html[at:]}'
+
+
+def _without_reaching_out(html: str) -> str:
+    kept = []
+    at = 0
+    for found in _REACHES_OUT.finditer(html):
+        if found.start() < at:
+            continue
+        # A blank, so that what stood around it does not become another element.
+        kept += [html[at : found.start()], " "]
+        end = html.find(">", found.end())
+        at = end + 1 or len(html)
+    return "".join([*kept, html[at:]])
 
 
 def _problem(href: str) -> str:

@@ -17,7 +17,7 @@ Field = tuple[str, str]
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _FOLD = re.compile(r"[\r\n]+[ \t]?")
 _MOST_HEAD = 1 << 20  # octets that are read of a header
-_MOST_ENCODED = 100_000  # characters of a value in which encoded words are looked for
+_MOST_ENCODED = 20_000  # characters of a value in which encoded words are looked for
 
 
 def read_header(data: bytes) -> list[Field]:
