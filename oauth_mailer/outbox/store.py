@@ -228,12 +228,14 @@ def purge(connection: Connection, states: Collection[State], before: float, limi
     )
     numbers = [row.id for row in connection.execute(old)]
     if numbers:
-        used = select(USES.c.digest).where(USES.c.entry.in_(numbers)).distinct()
-        digests = sorted(connection.execute(used).scalars())
+        used = connection.execute(select(USES).where(USES.c.entry.in_(numbers))).all()
+        digests = {row.digest for row in used}
+        free = select(PARTS.c.digest).where(PARTS.c.digest.in_(digests)).with_for_update(skip_locked=True)
+        # A part that somebody else is just adding to a message keeps its entries until the next time: an
+        # application's transaction may last, and the workers cannot wait for it.
+        kept = digests.difference(connection.execute(free).scalars())
+        numbers = sorted(set(numbers).difference(row.entry for row in used if row.digest in kept))
         connection.execute(delete(ENTRIES).where(ENTRIES.c.id.in_(numbers)))
-        # Who adds a message with the same part, or deletes another one, is waited for.
-        held = select(PARTS.c.digest).where(PARTS.c.digest.in_(digests)).order_by(PARTS.c.digest)
-        connection.execute(held.with_for_update()).all()
         still_used = select(USES.c.entry).where(USES.c.digest == PARTS.c.digest).exists()
         connection.execute(delete(PARTS).where(PARTS.c.digest.in_(digests), ~still_used))
     return len(numbers)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session
 
-from oauth_mailer import OutboxError, capture
+from oauth_mailer import Attachment, Message, OutboxError, capture
 from oauth_mailer.outbox import Outbox, State
 from tests.support.outbox_place import ME, Place, add, message, subjects
 from tests.support.smtp_script import SmtpScript
@@ -118,6 +119,26 @@ def test_a_savepoint_takes_a_message_back(engine: Engine, outbox: Outbox, place:
         order(connection, outbox, 2)
         savepoint.rollback()
     assert orders(place, outbox) == ([1], ["Order 1"])
+
+
+def test_a_transaction_that_lasts_holds_up_nobody_who_deletes_what_it_shares(
+    postgresql_schema: Callable[[], str],
+) -> None:
+    url = f"{postgresql_schema()}%20-clock_timeout%3D10000"  # whoever waits fails
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    terms = Attachment(b"t" * 1000, filename="terms.pdf")
+    with Outbox(url) as outbox:
+        old = outbox.add(message("Old", attachments=[terms]), account=ME)
+        outbox.cancel(outbox.add(message("No files"), account=ME).id)
+        outbox.cancel(old.id)
+        with engine.begin() as connection:
+            new = outbox.add(message("New", attachments=[terms]), account=ME, connection=connection)
+            assert outbox.purge(older_than=timedelta(0)) == 1
+        assert outbox.purge(older_than=timedelta(0)) == 1
+        kept = outbox.message(new.id)
+        assert isinstance(kept, Message)
+        assert [one.content for one in kept.attachments] == [b"t" * 1000]
+    engine.dispose()
 
 
 # In the tests of a program
