@@ -70,7 +70,9 @@ class Database:
     @property
     def shown(self) -> str:
         """Where it is, without anything secret: a password may stand behind the question mark too."""
-        return str(self.url.database) if self.kind == "sqlite" else self.url.set(query={}).render_as_string()
+        if self.kind == "sqlite":
+            return str(self.url.database)
+        return self.url.set(drivername=self.kind, query={}).render_as_string()
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -186,19 +188,23 @@ def _parsed(url: str, home: Path) -> URL:
     except (ArgumentError, ValueError) as error:
         raise _wrong_url() from error
     if backend == "postgresql":
+        if "@" in f"{parsed.host}{parsed.database}":  # what follows the first one may be of the password
+            raise _wrong_url(_("Write %40 for each @ in the password."))
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite" or not parsed.database or parsed.database == ":memory:":
         raise _wrong_url()
-    if not re.fullmatch(r"\d+(\.\d+)?", str(parsed.query.get("timeout", "0"))):
-        raise _wrong_url()
+    if not re.fullmatch(r"\d+(\.\d+)?", str(parsed.query.get("timeout", "0"))) or {*parsed.query} - {
+        "timeout"
+    }:
+        raise _wrong_url(_("After the file, only ?timeout=SECONDS is known."))
     return parsed
 
 
-def _wrong_url() -> ConfigError:
+def _wrong_url(hint: str = "") -> ConfigError:
     return ConfigError(
         _("OAUTH_MAILER_OUTBOX_URL names no database that the outbox can be kept in."),
         code="outbox-url",
-        hint=_("Write sqlite:////folder/outbox.db or postgresql://user@host/database."),
+        hint=hint or _("Write sqlite:////folder/outbox.db or postgresql://user@host/database."),
     )
 
 
