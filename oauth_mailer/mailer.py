@@ -29,10 +29,11 @@ from .mime import render
 from .routes import Receipt, Route, accepted, check, failed
 from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from .transports import TIMEOUT, Acceptance, Transport, open_transport
-from .transports.memory import Delivery, MemoryTransport
 
 if TYPE_CHECKING:
     import asyncio
+
+    from .transports.memory import Delivery, MemoryTransport
 
 __all__ = ["Mailer", "Receipt", "Route", "capture", "capturing", "open_mailer", "send"]
 
@@ -236,6 +237,8 @@ def capture() -> Iterator[list[Delivery]]:
 
     Gives the list of what was sent, each with its ``envelope`` and ``data``. No account needs to be set up.
     """
+    from .transports.memory import MemoryTransport
+
     transport = MemoryTransport()
     with _capturing:
         _captured.append(transport)

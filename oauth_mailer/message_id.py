@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import time
 
 __all__ = ["new_message_id"]
@@ -14,4 +14,4 @@ def new_message_id() -> str:
     The sender is not known yet when a message is made and may differ by route, so no domain of anybody's
     is claimed: ``.invalid`` is reserved for names that belong to nobody (RFC 2606 §2).
     """
-    return f"<{time.time_ns() // 1_000_000:x}.{secrets.token_hex(12)}@oauth-mailer.invalid>"
+    return f"<{time.time_ns() // 1_000_000:x}.{os.urandom(12).hex()}@oauth-mailer.invalid>"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -77,6 +76,8 @@ def replace(path: Path, content: bytes) -> None:
 
     On POSIX systems its mode is 0600 from birth. Raises ``OSError``; the old file is then untouched.
     """
+    import tempfile  # with all that it brings, which no send needs
+
     # A link (a configuration kept with dotfiles) stays a link: its target is replaced.
     path = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600

@@ -10,8 +10,6 @@ The file says which secret was refused by a hash that is slow on purpose (scrypt
 from __future__ import annotations
 
 import hashlib
-import hmac
-import json
 import logging
 import os
 import time
@@ -90,7 +88,10 @@ class Refusals:
 
     def _read(self) -> dict[str, _Refusal]:
         try:
-            fields = json.loads(private_file.read(self._path))
+            data = private_file.read(self._path)
+            import json  # most often there is no file
+
+            fields = json.loads(data)
             found = {address: _Refusal(**entry) for address, entry in fields.items()}
         except FileNotFoundError:
             found = {}
@@ -100,6 +101,8 @@ class Refusals:
         return found | self._own
 
     def _change(self, address: str, refusal: _Refusal | None) -> None:
+        import json
+
         try:
             with private_file.locked(self._path):
                 found = {name: one for name, one in self._read().items() if not one.over()}
@@ -156,6 +159,8 @@ class _Refusal:
         return self.until is not None and self.until <= time.time()
 
     def is_of(self, secret: str) -> bool:
+        import hmac
+
         return hmac.compare_digest(self.mark, _mark(secret, self.salt))
 
     def error(self) -> SendError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -116,6 +115,8 @@ def has_browser() -> bool:
 
 
 def _open_browser(url: str) -> bool:
+    import subprocess
+
     # In a process of its own: what a browser prints is no result of ours, Ctrl-C here is not for it, and
     # some stay in the foreground until they are closed.
     program = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"

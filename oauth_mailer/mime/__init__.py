@@ -5,7 +5,7 @@ The writer is our own: it is given checked values, writes each octet once, and n
 
 from __future__ import annotations
 
-import secrets
+import os
 from pathlib import Path
 
 from ..address import Address, unique
@@ -124,7 +124,7 @@ def _encoded(content: bytes | Path) -> Piece:
 
 def _multipart(kind: str, parts: list[list[Piece]], parameter: str = "") -> list[Piece]:
     # "=_" stands in no base64 or quoted-printable line, and nobody can guess the rest.
-    boundary = f"=_{secrets.token_hex(16)}"
+    boundary = f"=_{os.urandom(16).hex()}"
     result: list[Piece] = [
         f'Content-Type: multipart/{kind}{parameter};\r\n boundary="{boundary}"\r\n\r\n'.encode()
     ]

@@ -7,7 +7,6 @@ know of a new kind.
 
 from __future__ import annotations
 
-import hmac
 import importlib
 import os
 import pkgutil
@@ -59,6 +58,8 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
+        import hmac
+
         return hmac.compare_digest(
             self._text.encode("utf-8", "replace"), other._text.encode("utf-8", "replace")
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
@@ -46,6 +45,8 @@ def _cram_md5(name: str, secret: str) -> _Steps:
         nonce = b64decode(challenge, validate=True)
     except binascii.Error:
         raise GarbledReply(challenge) from None
+    import hmac
+
     yield f"{name} {hmac.new(secret.encode(), nonce, 'md5').hexdigest()}".encode()  # RFC 2195
 
 
