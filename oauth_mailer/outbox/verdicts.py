@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..accounts import Accounts
-from ..errors import MailerError
+from ..errors import ConfigError, MailerError
 from ..logins import login_state
 from ..routes import Receipt
 from ..stores import store_kind
@@ -74,8 +74,8 @@ def outcome_of_error(error: MailerError, account: str, attempts: int, home: Path
 
 def login_mark(account: str, home: Path) -> str:
     """A text that changes when a person acts on the login of this account; it holds no secret."""
-    accounts = Accounts(home)
-    if account not in accounts:
-        return "no account"
-    known = accounts.get(account)
+    try:
+        known = Accounts(home).get(account)
+    except ConfigError as error:  # there is none, or somebody is just writing the file
+        return error.code
     return f"{login_state(known, home=home)} {store_kind(known.store)} {known.logged_in}"

@@ -15,7 +15,7 @@ from oauth_mailer.errors import ConfigError, RouteError
 from oauth_mailer.outbox import Entry, Event, Outbox, State
 from tests.support.outbox_place import ME, OTHER, Place, add, message, recipients, subjects
 from tests.support.outbox_processes import Job, Worker
-from tests.support.smtp_script import SmtpScript, close, reset
+from tests.support.smtp_script import SmtpScript, Talk, close, reset
 
 HOUR = timedelta(hours=1)
 
@@ -575,6 +575,27 @@ def test_a_message_waits_for_the_machine_that_has_its_account(
     outbox.run(once=True)
     assert outbox.get(entry.id).sent_as == OTHER
     assert subjects(server) == ["Hello"]
+
+
+def test_a_configuration_that_is_broken_meanwhile_costs_no_message(
+    outbox: Outbox, place: Place, server: SmtpScript
+) -> None:
+    place.account(server, OTHER)
+    sound = (place.home / "config.toml").read_text("utf-8")
+
+    def breaks(talk: Talk) -> bool:
+        (place.home / "config.toml").write_text("[accounts", "utf-8")
+        return talk.say(b"250 OK\r\n")
+
+    server.answer("dot", breaks)
+    one, two = (outbox.add(message(address), account=address) for address in (ME, OTHER))
+    with pytest.raises(ConfigError):
+        outbox.run(once=True)
+    assert {outbox.get(entry.id).state for entry in (one, two)} == {State.SENT, State.QUEUED}
+    (place.home / "config.toml").write_text(sound, "utf-8")
+    server.answer("dot", b"250 OK\r\n")
+    outbox.run(once=True)
+    assert sorted(subjects(server)) == sorted([ME, OTHER])
 
 
 def test_a_fallback_that_is_not_set_up_here_holds_nothing_up(lite: Outbox, server: SmtpScript) -> None:
