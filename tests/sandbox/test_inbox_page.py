@@ -9,6 +9,7 @@ import re
 import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from aiohttp import web
 
 from oauth_mailer.sandbox import Event, Sandbox, known_steps
 from oauth_mailer.sandbox.inbox import Inbox
+from oauth_mailer.sandbox.inbox_page import InboxPage
 from oauth_mailer.sandbox.inbox_page.stream import Stream
 from oauth_mailer.sandbox.plan import Plan
 
@@ -321,3 +323,17 @@ def test_every_text_that_the_page_asks_for_is_there(sandbox: Sandbox) -> None:
     assert wanted - texts.keys() == set()
     assert get(sandbox, "/inbox/page.html").status == 404
     assert get(sandbox, "/inbox/..%2f__init__.py").status == 404
+
+
+def test_the_page_of_the_manual_names_every_request(sandbox: Sandbox) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text("utf-8")
+    named = set(re.findall(r"^\| `(GET|POST|DELETE) (/api/[^`?]*)", text, re.MULTILINE))
+    page = InboxPage(Inbox(), {}, dict)
+    served = {
+        (route.method, route.path.replace("{id}", "ID").replace("{number}", "N"))
+        for route in page.routes()
+        if route.path.startswith("/api/") and not route.path.endswith("/pictures/{number}")
+    }
+    assert named == served
+    example = re.findall(r'`(\{"smtp": [^`]*)`', text)
+    assert [post(sandbox, "/api/plan", json.loads(one)).status for one in example] == [200]

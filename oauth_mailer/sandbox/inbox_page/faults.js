@@ -105,14 +105,15 @@ export function addToLog(event) {
 }
 
 function line({ server, what, accepted, text, step, account, at }) {
+  const answers = server === "smtp" || server === "gmail"; // what the others say is no answer
   return h(
     "li",
     { class: accepted ? "" : "refused" },
-    time(at),
-    h("strong", {}, `${server} ${what}`),
+    time(at, { seconds: true }),
+    h("strong", {}, server === what ? what : `${server} ${what}`),
     h("span", { class: "verdict" }, t(accepted ? "accepted" : "refused")),
     step && h("code", {}, step),
-    h("span", { class: "soft" }, [account, text].filter(Boolean).join(" · ") || t("no_answer")),
+    h("span", { class: "soft" }, [account, text || (answers && t("no_answer"))].filter(Boolean).join(" · ")),
   );
 }
 

@@ -67,7 +67,7 @@ function makeRow(message) {
     h(
       "a",
       { href: `#/${message.id}`, class: "row" },
-      h("span", { class: "line" }, h("span", { class: "who" }, unseen(`${t("from")} `), sender(message)), time(message.at)),
+      h("span", { class: "line" }, h("span", { class: "who" }, h("span", { class: "unseen fresh" }, `${t("unread")} `), unseen(`${t("from")} `), sender(message)), time(message.at)),
       h("span", { class: message.subject ? "subject" : "subject missing" }, message.subject || t("no_subject")),
       h("span", { class: "line" }, to(message), facts(message)),
     ),

@@ -44,15 +44,17 @@ export async function ask(path, options) {
 
 const language = told.language;
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const stopwatch = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23" });
 const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
 const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
 const tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
 
-export function time(at, { full = false } = {}) {
+export function time(at, { full = false, seconds = false } = {}) {
   const moment = new Date(at);
   const today = moment.toDateString() === new Date().toDateString();
-  const text = full ? exact.format(moment) : (today ? clock : day).format(moment);
+  const short = seconds ? stopwatch : clock;
+  const text = full ? exact.format(moment) : (today ? short : day).format(moment);
   return h("time", { datetime: at, title: exact.format(moment) }, text);
 }
 
