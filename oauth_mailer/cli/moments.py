@@ -10,6 +10,7 @@ from .exits import UsageError
 
 __all__ = ["moment", "shown", "span"]
 
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SPAN = re.compile(r"\+?((?:\d+[smhdw])+)")
 
@@ -32,10 +33,13 @@ def moment(text: str, option: str, *, after: datetime | None = None) -> datetime
     ``after``: what ``+2h`` counts from, by default now. Raises ``UsageError`` that names the option.
     """
     try:
-        if (found := _span(text, option)) is not None:
-            return (after or datetime.now(UTC)) + found
-        # A time without a zone is taken for one of this machine's.
-        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+        if (wait := _span(text, option)) is not None:
+            return (after or datetime.now(UTC)) + wait
+        found = datetime.fromisoformat(text.strip())
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+        # Of this machine's zone. What its clocks leave out when they are put on is that much later.
+        return _BEGIN + timedelta(seconds=found.timestamp())
     except (ValueError, OverflowError, OSError):
         raise UsageError(
             _("{option} {text!r} is no time.").format(option=option, text=text),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -120,6 +121,23 @@ def test_a_time_may_be_that_of_a_wall_clock_or_of_a_zone(box: Mailbox, words: st
     number = call("send", "--queue", *HELLO, "--at", words, "--expires", "+1d", "--json").json["entry"]
     assert entry(number).due == due
     assert entry(number).expires == due + timedelta(days=1)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows takes the zone from the system only")
+@pytest.mark.parametrize(
+    ("words", "due"),
+    [
+        ("2031-03-30 01:59", datetime(2031, 3, 30, 0, 59, tzinfo=UTC)),
+        ("2031-03-30 02:30", datetime(2031, 3, 30, 1, 30, tzinfo=UTC)),  # there is no such time: 3:30
+        ("2031-10-26 02:30", datetime(2031, 10, 26, 0, 30, tzinfo=UTC)),  # there are two: the first
+    ],
+)
+def test_a_time_of_a_wall_clock_that_is_put_on_or_back_is_not_before_it(
+    box: Mailbox, words: str, due: datetime
+) -> None:
+    zone = {"TZ": "CET-1CEST,M3.5.0,M10.5.0/3"}
+    done = run("send", "--queue", *HELLO, "--at", words, "--json", env=zone)
+    assert entry(done.json["entry"]).due == due
 
 
 def test_a_time_that_is_past_means_now_and_that_is_said(box: Mailbox) -> None:
