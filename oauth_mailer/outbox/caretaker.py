@@ -22,7 +22,7 @@ from .database import Database
 from .entry import Event
 from .results import Outcome
 from .schema import LANES
-from .signs import Watch, forget_dead, is_dead
+from .signs import Watch, dead, forget, is_dead
 from .states import Cause, State
 from .verdicts import login_mark
 
@@ -153,18 +153,23 @@ class Caretaker:
                     "entry %s (%s): its worker %s is no more", entry.id, entry.message_id, one.worker
                 )
                 self._tell(Event(state=State.UNKNOWN, entry=entry))
-        forget_dead(self._home)
+            else:
+                self.watches = True  # somebody is about to settle it
+        if gone := dead(self._home):
+            with self._database.writing() as connection:
+                left = claims.senders(connection)
+            forget(gone - left, self._home)
 
     def _release(self, number: int, attempt: int) -> None:
         """Give back a claim whose commit seemed to fail and did not: nothing of it was ever sent."""
         if (number, attempt) not in self._doubtful:
             return
+        now = self._database.clock.now()
         with self._database.writing() as connection:
             claim = Claim(rows.entry(connection, number), attempt)
             outcome = Outcome(cause=Cause.LATER, code="claim-lost")
             results.settle(connection, claim, outcome, self._worker, now)
         self._doubtful.discard((number, attempt))
-        now = self._database.clock.now()
 
     def _look_at_entries(self) -> None:
         now = self._database.clock.now()

@@ -220,6 +220,12 @@ def suspects(connection: Connection, now: float) -> list[Suspect]:
     ]
 
 
+def senders(connection: Connection) -> set[str]:
+    """The workers that have claims; those that are being committed at this moment are waited for."""
+    connection.execute(select(LANES.c.account).order_by(LANES.c.account).with_for_update()).all()
+    return set(connection.execute(select(ENTRIES.c.worker).where(SENDING)).scalars())
+
+
 def turn_back(connection: Connection, now: float) -> bool:
     """After the clock was set back: what waits by our own decision waits no longer for that."""
     check_version(connection)

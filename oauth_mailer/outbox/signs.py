@@ -14,13 +14,13 @@ import platform
 import re
 import secrets
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["Watch", "WorkerLock", "forget_dead", "is_dead"]
+__all__ = ["Watch", "WorkerLock", "dead", "forget", "is_dead"]
 
 _log = logging.getLogger(__name__)
 
@@ -37,8 +37,12 @@ class WorkerLock:
         self._lock: FileLock | None = None
         try:
             _folder(home).mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = FileLock(_path(home, self.name), timeout=0, mode=0o600, thread_local=False)
+            path = _path(home, self.name)
+            lock = FileLock(path, timeout=1, mode=0o600, thread_local=False)
             lock.acquire()
+            while not path.exists():  # who looks for the dead took the new file for one of theirs
+                lock.release()
+                lock.acquire()
             self._lock = lock
         except OSError as error:
             _log.debug("no lock for worker %s (%s)", self.name, type(error).__name__)
@@ -59,19 +63,25 @@ def is_dead(worker: str, home: Path) -> bool:
     path = _path(home, worker)
     if not worker.startswith(f"{_machine()}-") or not path.exists():
         return False
-    lock = FileLock(path, timeout=0, mode=0o600)
-    try:
-        lock.acquire()
-    except (Timeout, OSError):
-        return False
-    lock.release()
-    return True
+    with suppress(Timeout, OSError), FileLock(path, timeout=0, mode=0o600):
+        return True
+    return False
 
 
-def forget_dead(home: Path) -> None:
-    """Delete the files of workers that are no more."""
-    for path in _folder(home).glob(f"{_machine()}-*.lock"):
-        if is_dead(path.name.removesuffix(".lock"), home):
+def dead(home: Path) -> set[str]:
+    """The names of all of this machine's workers that are no more and have left a file."""
+    names = (path.name.removesuffix(".lock") for path in _folder(home).glob(f"{_machine()}-*.lock"))
+    return {name for name in names if is_dead(name, home)}
+
+
+def forget(workers: Iterable[str], home: Path) -> None:
+    """Delete the files of these workers, of whom nothing is left that others must find."""
+    for worker in workers:
+        path = _path(home, worker)
+        with suppress(Timeout, OSError), FileLock(path, timeout=0, mode=0o600):
+            if os.name == "posix":  # while it is held: so no new worker takes it for its own meanwhile
+                path.unlink(missing_ok=True)
+        if os.name != "posix":
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
