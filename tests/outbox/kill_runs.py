@@ -80,12 +80,13 @@ def report(post: Post, seed: int, kills: int, began: float) -> Report:
     assert {entry.id for entry in found} == added, "a message is lost"
     for entry in found:
         count = accepted.pop(entry.message_id, 0)
+        story = (f"accepted {count} times", entry, post.outbox.history(entry.id))
         if entry.state is State.SENT:
-            assert count == 1, entry
+            assert count == 1, story
         else:
-            assert entry.state is State.UNKNOWN, entry
-            assert entry.code == "worker-lost", entry
-            assert count <= 1, entry
+            assert entry.state is State.UNKNOWN, story
+            assert entry.code == "worker-lost", story
+            assert count <= 1, story
             unknown[count == 1] += 1
     assert not accepted, "what nobody added was accepted"
     uncertain = sum(unknown.values())

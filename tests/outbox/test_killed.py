@@ -8,6 +8,7 @@ what is left.
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -185,6 +186,24 @@ def test_killed_in_the_midst_of_a_commit_that_the_server_then_makes(
 ) -> None:
     database = PostgresqlDatabase(postgresql_url)
     killed_while_halted(IN_COMMIT[name], database, home, monkeypatch, at_commit=True)
+
+
+def test_another_worker_that_looks_around_in_the_midst_of_that_commit_reports_it_too(
+    home: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = PostgresqlDatabase(postgresql_url)
+    with SmtpScript() as server, smtp_post(home, database, server, monkeypatch) as post:
+        post.add(3)
+        with database.halt(HISTORY, CLAIM, at_commit=True) as halt:
+            with post.worker() as worker:
+                halt.wait()
+                worker.kill()
+            other = threading.Thread(target=post.run)
+            other.start()
+            until(lambda: database.waiting() > 1, "the other one waits for the commit")
+            halt.go_on()
+            other.join()
+        post.judge(unknown=(0,))
 
 
 def test_killed_between_the_claim_and_the_reading_of_the_message(

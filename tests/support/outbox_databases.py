@@ -128,9 +128,14 @@ class PostgresqlDatabase:
 
     def locked(self) -> bool:
         """Whether somebody waits for a lock."""
+        return self.waiting() > 0
+
+    def waiting(self) -> int:
+        """How many wait for a lock."""
         if self._looks is None:
             self._looks = self._connect()
-        return self._looks.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is not None
+        found = self._looks.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted").fetchone()
+        return int(found[0])
 
     def close(self) -> None:
         if self._looks is not None:
