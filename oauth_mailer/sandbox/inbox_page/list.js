@@ -4,30 +4,41 @@ import { byId, h, recipient, say, sender, size, t, time, unseen, way } from "./p
 
 const MOST_SHOWN = 500;
 const MOST_RECIPIENTS = 4;
+const SOON = 30; // milliseconds in which arrivals are shown together
 const list = byId("list");
 const search = byId("search");
 let rows = []; // { message, element, words }, newest first
 let total = 0;
 let open = null;
+let meanwhile = null; // what arrives while the list is asked for, which the answer may not have yet
+let due = null;
 const seen = new Set();
 
+export function expectMessages() {
+  meanwhile = [];
+}
+
 export function setMessages(messages, all) {
+  const added = meanwhile ?? [];
+  meanwhile = null;
   rows = messages.map(makeRow);
   total = all;
+  added.forEach(addMessage);
   show();
 }
 
 export function addMessage(message) {
+  meanwhile?.push(message);
   if (rows.some((row) => row.message.id === message.id)) return;
-  const row = makeRow(message);
-  rows.unshift(row);
+  rows.unshift(makeRow(message));
   total += 1;
   rows.splice(MOST_SHOWN);
-  show();
+  due ??= setTimeout(show, SOON);
   say(t("arrived", { sender: sender(message), subject: message.subject || t("no_subject") }));
 }
 
 export function clearMessages() {
+  expectMessages();
   setMessages([], 0);
 }
 
@@ -114,6 +125,8 @@ function shown() {
 }
 
 function show() {
+  clearTimeout(due);
+  due = null;
   const found = shown();
   const focused = list.contains(document.activeElement) ? document.activeElement : null;
   // Only what changed is moved, so that neither the focus nor the place is lost.

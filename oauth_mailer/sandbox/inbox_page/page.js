@@ -1,7 +1,7 @@
 // The page: what happens comes as events, what is shown is said by the address, keys do what clicks do.
 
 import { addToLog, setLog, setPlans } from "./faults.js";
-import { addMessage, clearMessages, focusList, hasMessages, markOpen, move, setMessages } from "./list.js";
+import { addMessage, clearMessages, expectMessages, focusList, hasMessages, markOpen, move, setMessages } from "./list.js";
 import { chooseTab, showMessage, showNone } from "./message.js";
 import { ask, byId, h, say, t, told } from "./parts.js";
 
@@ -14,9 +14,14 @@ function showState(state) {
 }
 
 // Everything anew, after each connection: what happened before it is not told again.
+let reloading = false;
 async function reload() {
+  reloading = true;
   try {
+    expectMessages();
     const [{ messages, total }, { events }] = await Promise.all([ask("/api/messages"), ask("/api/log")]);
+    if (!reloading) return reload(); // cleared meanwhile: the answer may be older than that
+    reloading = false;
     setMessages(messages, total);
     setLog(events);
     showState("live");
@@ -39,6 +44,7 @@ function listen() {
     if (first) route();
   });
   on("cleared", () => {
+    reloading = false;
     clearMessages();
     setLog([]);
     say(t("cleared"));
