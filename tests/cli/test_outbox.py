@@ -318,7 +318,7 @@ def test_a_refused_login_pauses_the_account_until_a_person_logs_in_again(
         logins = box.logins
         again = run("outbox", "run", "--once")
         assert again.code == 77, again
-        assert "messages that wait for it: 2." in again.err, "told at the start of each run"
+        assert "messages that wait for it: 2." in again.err, "told in each run"
         assert box.logins == logins, "a refused code is not shown again"
         stats = run("outbox", "stats", "--json").json
         assert [(one["account"], one["messages"]) for one in stats["need_you"]] == [(ME, 2)]
@@ -327,6 +327,7 @@ def test_a_refused_login_pauses_the_account_until_a_person_logs_in_again(
         assert run(*login, stdin=CODE.encode()).code == 0
         drained = run("outbox", "run", "--once")
         assert drained.code == 0, drained
+        assert "waits for you" not in drained.err, "the person acted, and has nothing to do"
         assert len(box.messages) == 2
 
 

@@ -63,7 +63,7 @@ class Report:
             self._say(event)
             self._bar.count(str(event.state))
         if entry.state == "queued":
-            self._count()  # its account may wait now
+            self._count(who_waits=True)  # its account may wait now
 
     @contextmanager
     def watching(self, stop: threading.Event) -> Iterator[None]:
@@ -119,8 +119,8 @@ class Report:
             if self._once:
                 raise
             return  # it is waited for, and the worker says so
-        self.tell_who_waits(stats)
-        if not self._once:
+        if not self._once:  # else it is told at the end: a person may have acted since an account was paused
+            self.tell_who_waits(stats)
             self._output.say(
                 _("Due now: {due}; queued: {queued}. Ctrl-C ends it.").format(
                     due=stats.due, queued=sum(stats.waiting.values())
@@ -139,14 +139,15 @@ class Report:
                 )
             if time.monotonic() - counted >= _COUNT:
                 counted = time.monotonic()
-                self._count()
+                self._count(who_waits=not self._once)
 
-    def _count(self) -> None:
+    def _count(self, *, who_waits: bool) -> None:
         try:
             stats = self._outbox.stats()
         except OutboxError:
             return  # the worker says so
-        self.tell_who_waits(stats)
+        if who_waits:
+            self.tell_who_waits(stats)
         self._bar.show(stats)
 
     def _say(self, event: Event) -> None:
