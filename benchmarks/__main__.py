@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the parts that were named, all by default; the number of goals that are not met is no failure."""
+    """Run the parts that were named, by default all; a goal that is not met is no failure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of: {', '.join(PARTS)}; by default all")
     parser.add_argument("--rounds", type=int, default=0, help="of each contender (5; 2 with --quick)")
@@ -29,20 +29,26 @@ def main() -> int:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     rounds = arguments.rounds or (2 if arguments.quick else 5)
     rows: list[Row] = []
+    broken: list[str] = []
     with Bench(rounds=rounds, quick=arguments.quick, postgresql=arguments.postgresql) as bench:
         print(f"Python {platform.python_version()}, {platform.machine()}, {rounds} rounds")
         print("\n| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
         for part in arguments.parts or PARTS:
-            for row in import_module(f".parts.{part}", __package__).run(bench):
-                rows.append(row)
-                print(line(row), flush=True)
+            try:
+                for row in import_module(f".parts.{part}", __package__).run(bench):
+                    rows.append(row)
+                    print(line(row), flush=True)
+            except RuntimeError as error:
+                broken.append(f"the part {part} ended: {error}")
         for text in sorted(set(bench.missing)):
             print(f"left out: {text} is not installed", file=sys.stderr)
         for text in bench.failed:
             print(f"left out: {text}", file=sys.stderr)
+        for text in broken:
+            print(text, file=sys.stderr)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps([row.record() for row in rows], indent=1) + "\n", "utf-8")
-    return 0
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,9 +146,17 @@ class Bench:
         return float(seconds)
 
     def in_turn(
-        self, items: Mapping[str, Callable[[], _T]], *, rounds: int = 0, warm: bool = True
+        self,
+        items: Mapping[str, Callable[[], _T]],
+        *,
+        rounds: int = 0,
+        warm: bool = True,
+        needed: Collection[str] = (OURS,),
     ) -> dict[str, list[_T]]:
-        """A B C, C A B, B C A …, after a round that does not count; who fails is left out and named."""
+        """A B C, C A B, B C A …, after a round that does not count.
+
+        Who fails is left out and named; ``RuntimeError`` for those that are ``needed``.
+        """
         results: dict[str, list[_T]] = {name: [] for name in items}
         order = list(items)
         for number in range(-1 if warm else 0, rounds or self.rounds):
@@ -157,10 +165,11 @@ class Bench:
                 try:
                     result = items[name]()
                 except (RuntimeError, OSError, subprocess.SubprocessError, ValueError) as error:
+                    said = f"{name}: {(str(error).strip().splitlines() or ['?'])[-1]}"
+                    if name in needed:
+                        raise RuntimeError(said) from error
                     del results[name]
-                    self.failed.append(f"{name}: {(str(error).strip().splitlines() or ['?'])[-1]}")
-                    if name == OURS:
-                        raise
+                    self.failed.append(said)
                     continue
                 if number >= 0:
                     results[name].append(result)

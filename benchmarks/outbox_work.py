@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,12 @@ class Work:
             pass  # makes the tables
         connection: Any = self.database._ready().raw_connection().driver_connection
         mark = "?" if self.database.kind == "sqlite" else "%s"
-        statement = f"INSERT INTO {ENTRIES.name} ({', '.join(row)}) VALUES ({', '.join([mark] * len(row))})"
+        statement = f"INSERT INTO {ENTRIES.name} ({_names(row)}) VALUES ({', '.join([mark] * len(row))})"
         values = list(row.values())
         began = time.perf_counter()
         for _ in range(count):
-            connection.execute("BEGIN IMMEDIATE" if mark == "?" else "SELECT 1")
+            if mark == "?":  # psycopg begins a transaction by itself
+                connection.execute("BEGIN IMMEDIATE")
             connection.execute(statement, values)
             connection.commit()
         return {"seconds": time.perf_counter() - began}
@@ -174,7 +176,7 @@ class Work:
         with self.database.begin() as connection:
             pacing.open_lane(connection, self.job.sender)
             connection.execute(insert(ENTRIES), row)
-            names = ", ".join(row)
+            names = _names(row)
             connection.execute(
                 text(
                     f"WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i <= {count}) "
@@ -199,6 +201,10 @@ class Work:
             for table in (USES, PARTS, HISTORY, USAGE, ENTRIES):
                 connection.execute(table.delete())
             connection.execute(SCHEMA.update().values(seen=0.0))
+
+
+def _names(row: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in row)
 
 
 def _main(what: str, folder: str, url: str, *words: str) -> None:

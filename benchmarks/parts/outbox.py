@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..job import Job
@@ -48,7 +48,7 @@ def _name(url: str) -> str:
 def _adds(bench: Bench, url: str) -> Iterator[Row]:
     count = bench.count(1000)
     items = {what: _work(bench, Job(), what, url, count=count) for what in ("add", "insert")}
-    found = bench.in_turn(items)
+    found = bench.in_turn(items, needed=items)
     rates = {name: [count / one["seconds"] for one in results] for name, results in found.items()}
     yield Row(
         what=f"Outbox on {_name(url)}: durable adds, one at a time",
@@ -66,7 +66,7 @@ def _drains(bench: Bench, job: Job, url: str) -> Iterator[Row]:
         f"{workers}": _work(bench, job, "drain", url, count=count, workers=workers) for workers in (1, 2, 4)
     }
     items["none"] = _work(bench, job, "send", count=count)
-    found = bench.in_turn(items)
+    found = bench.in_turn(items, needed=items)
     rates = {name: [count / one["seconds"] for one in results] for name, results in found.items()}
     for workers in (1, 2, 4):
         yield Row(
@@ -81,7 +81,7 @@ def _drains(bench: Bench, job: Job, url: str) -> Iterator[Row]:
 def _memory(bench: Bench, job: Job) -> Iterator[Row]:
     few, many = 1000, bench.count(100_000)
     items = {f"{queued}": _work(bench, job, "grow", queued=queued, count=200) for queued in (few, many)}
-    found = bench.in_turn(items, rounds=min(bench.rounds, 3), warm=False)
+    found = bench.in_turn(items, rounds=min(bench.rounds, 3), warm=False, needed=items)
     # Beside the whole process: what it grows by alone is so little that its ratio says nothing.
     peaks = {name: [one["peak"] for one in results] for name, results in found.items()}
     if peaks and all(peaks[f"{few}"]):
@@ -101,7 +101,7 @@ def _claims(bench: Bench, url: str) -> Iterator[Row]:
         f"{settled}": _work(bench, Job(), "claims", url, settled=settled, count=300)
         for settled in (few, many)
     }
-    found: Mapping[str, list[dict[str, Any]]] = bench.in_turn(items, rounds=min(bench.rounds, 3), warm=False)
+    found = bench.in_turn(items, rounds=min(bench.rounds, 3), warm=False, needed=items)
     for what, key in (("claim, without its commit", "claims"), ("claim and result, committed", "cycles")):
         medians = {name: [statistics.median(one[key]) for one in results] for name, results in found.items()}
         yield Row(
