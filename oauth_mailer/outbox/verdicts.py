@@ -22,7 +22,11 @@ _OF_THE_MESSAGE = frozenset(
 """Codes of errors of a route that another message would not meet."""
 
 _OF_THE_ACCOUNT = frozenset(
-    {"connection-quota", "daily-limit", "ip-blocked", "ip-throttled", "login-limit", "rate-limit"}
+    {
+        *("connection-quota", "daily-limit", "ip-blocked", "ip-throttled", "login-limit", "rate-limit"),
+        *("gmail-429", "gmail-daily-limit-exceeded", "gmail-quota-exceeded", "gmail-rate-limit-exceeded"),
+        *("gmail-resource-exhausted", "gmail-user-rate-limit-exceeded"),
+    }
 )
 """Codes of errors that say that all messages of the account have to wait."""
 
