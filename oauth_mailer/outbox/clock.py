@@ -44,7 +44,7 @@ class Clock:
         read: Callable[[], float] = time.time,
         *,
         every: float = 0.0,
-        steady: Callable[[], float] = time.monotonic,
+        steady: Callable[[], float] = elapsed,
     ) -> None:
         self._read = read
         self._every = every
@@ -52,7 +52,7 @@ class Clock:
         self._lock = threading.Lock()
         self._offset: float | None = None  # what the steady clock lacks
         self._looked = 0.0
-        self._jumped: float | None = None  # since when the wall says otherwise
+        self._jump: tuple[float, float] | None = None  # since when the wall says otherwise, and what
 
     def now(self) -> float:
         """The time."""
@@ -68,13 +68,13 @@ class Clock:
 
     def _compare(self, steady: float, offset: float) -> None:
         if self._offset is None or abs(offset - self._offset) < JUMP:
-            self._offset, self._jumped = offset, None
-        elif self._jumped is None:
-            self._jumped = steady
+            self._offset, self._jump = offset, None
+        elif self._jump is None or abs(offset - self._jump[1]) >= JUMP:
+            self._jump = steady, offset
             _log.warning(
                 "the clock jumped by %+.0f s; believed if it stays so for %.0f s",
                 offset - self._offset,
                 STANDING,
             )
-        elif steady - self._jumped >= STANDING:
-            self._offset, self._jumped = offset, None
+        elif steady - self._jump[0] >= STANDING:
+            self._offset, self._jump = offset, None
