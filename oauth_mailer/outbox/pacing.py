@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from .schema import LANES, LIMITS, USAGE
 
@@ -211,9 +211,12 @@ def got_through(connection: Connection, account: str) -> None:
 
 
 def resume(connection: Connection, account: str) -> None:
-    """A person acted: try one message at once."""
+    """A person acted: try one message at once. What comes of it says how long the others wait."""
+    one_try = case((LANES.c.failures > 0, LANES.c.failures), else_=1)
     connection.execute(
-        update(LANES).where(LANES.c.account == account, LANES.c.paused != "").values(ready=0.0)
+        update(LANES)
+        .where(LANES.c.account == account, LANES.c.paused != "")
+        .values(failures=one_try, paused="", hint="", mark="", ready=0.0)
     )
 
 
