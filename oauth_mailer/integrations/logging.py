@@ -10,8 +10,10 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable
+from functools import cache
 
 from ..errors import MailerError
 from ..i18n import _
@@ -58,13 +60,10 @@ class MailHandler(logging.Handler):
         self._every = every
         self._queue = queue
         self._records: deque[logging.LogRecord] = deque(maxlen=capacity)
-        self._dropped = 0
         self._last = -every  # when the last mail went out, by the steady clock
-        self._news = threading.Condition()
         self._closing = False
-        self._flushing = 0
-        self._thread: threading.Thread | None = None
-        self._process = 0
+        self._begin_anew()
+        _all_handlers().add(self)
         self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         atexit.register(self.close)
 
@@ -105,10 +104,16 @@ class MailHandler(logging.Handler):
             atexit.unregister(self.close)
         super().close()
 
+    def _begin_anew(self) -> None:
+        """Also in a forked child: it has no thread, and what its parent was told is the parent's to mail."""
+        self._records.clear()
+        self._dropped = 0
+        self._news = threading.Condition()  # a thread of the parent's may have held the old one
+        self._flushing = 0
+        self._thread: threading.Thread | None = None
+
     def _start(self) -> None:
-        """A thread does not survive a fork: the child has its own."""
-        if self._thread is None or self._process != os.getpid():
-            self._process = os.getpid()
+        if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="oauth-mailer-log", daemon=True)
             self._thread.start()
 
@@ -169,3 +174,16 @@ class MailHandler(logging.Handler):
         if dropped:
             lines.append(_("... and {count} more.").format(count=dropped))
         return "\n\n".join(lines).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+
+
+@cache
+def _all_handlers() -> weakref.WeakSet[MailHandler]:
+    handlers: weakref.WeakSet[MailHandler] = weakref.WeakSet()
+
+    def begin_anew() -> None:
+        for handler in list(handlers):
+            handler._begin_anew()
+
+    if hasattr(os, "register_at_fork"):  # where there is no fork, nothing is to be done
+        os.register_at_fork(after_in_child=begin_anew)
+    return handlers

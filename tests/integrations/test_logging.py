@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -107,16 +108,39 @@ def test_a_wrong_address_is_told_when_the_handler_is_made() -> None:
         MailHandler("nobody")
 
 
-def test_what_is_there_is_sent_when_the_program_ends(home: Path) -> None:
-    sent = home / "sent"
-    options = {"folder": str(sent)}
+@pytest.fixture
+def sent(home: Path) -> Path:
+    """The folder that programs send into."""
+    folder = home / "sent"
+    options = {"folder": str(folder)}
     Accounts(home).add(
         Account(address="me@corp.example", transport="file", auth="none", host="localhost", options=options)
     )
-    program = (
-        "import logging\nfrom oauth_mailer.integrations.logging import MailHandler\n"
-        "logging.getLogger().addHandler(MailHandler('ops@example.com'))\nlogging.error('the end')\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    return folder
+
+
+PROGRAM = (
+    "import logging, os, sys\nfrom oauth_mailer.integrations.logging import MailHandler\n"
+    "logging.getLogger().addHandler(MailHandler('ops@example.com'))\n"
+)
+
+
+def test_what_is_there_is_sent_when_the_program_ends(sent: Path) -> None:
+    subprocess.run([sys.executable, "-c", PROGRAM + "logging.error('the end')\n"], check=True, timeout=60)
     [mail] = sent.glob("*.eml")
     assert b"the end" in mail.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_leaves_its_parents_records_to_the_parent(sent: Path) -> None:
+    program = PROGRAM + (
+        "logging.error('from above')\nif (child := os.fork()) == 0:\n    logging.error('from below')\n"
+        "else:\n    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program], check=True, timeout=60
+    )
+    texts = b"".join(mail.read_bytes() for mail in sent.glob("*.eml"))
+    assert len(list(sent.glob("*.eml"))) == 2
+    assert texts.count(b"ERROR root: from above") == 2, "the subject and the text of one mail"
+    assert texts.count(b"ERROR root: from below") == 2
