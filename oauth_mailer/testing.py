@@ -9,6 +9,7 @@ Nothing leaves the process, and no account needs to be set up. With pytest, ask 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from functools import cached_property
+from tempfile import TemporaryDirectory
 from typing import cast
 
 from .mailer import capture
@@ -201,9 +203,28 @@ class Mailbox(Sequence[Sent]):
 
 @contextmanager
 def mailbox() -> Iterator[Mailbox]:
-    """While the block runs, nothing leaves this process, whoever sends from whichever thread."""
-    with capture() as deliveries:
+    """While the block runs, nothing leaves this process, whoever sends from whichever thread.
+
+    An ``Outbox`` that is made meanwhile without a URL is a new one, thrown away afterwards: a worker must not
+    send for real what a test has added. ``OAUTH_MAILER_OUTBOX_URL`` is the test's own, if it is set.
+    """
+    with capture() as deliveries, _outbox_of_its_own():
         yield Mailbox(deliveries)
+
+
+@contextmanager
+def _outbox_of_its_own() -> Iterator[None]:
+    name = "OAUTH_MAILER_OUTBOX_URL"
+    if os.environ.get(name):
+        yield
+        return
+    # Windows deletes no file that somebody has not closed.
+    with TemporaryDirectory(prefix="oauth-mailer-", ignore_cleanup_errors=True) as folder:
+        os.environ[name] = f"sqlite:///{folder}/outbox.db"
+        try:
+            yield
+        finally:
+            os.environ.pop(name, None)
 
 
 def _is(wanted: Wanted | None, value: str) -> bool:

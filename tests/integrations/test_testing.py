@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import oauth_mailer
+from oauth_mailer import Message, Outbox, testing
 from oauth_mailer.sandbox import Sandbox
 from oauth_mailer.testing import Mailbox
 from tests.cli.program import run
@@ -71,6 +72,24 @@ def test_what_was_not_sent_fails_and_shows_what_was(mailbox: Mailbox) -> None:
             mailbox.assert_sent(**wanted)
     with pytest.raises(AssertionError, match="should not be"):
         mailbox.assert_nothing_sent()
+
+
+def test_what_a_test_adds_to_the_outbox_is_captured_too_and_never_sent_for_real() -> None:
+    with testing.mailbox() as mailbox, Outbox() as outbox:
+        outbox.add(Message(to="ann@example.com", subject="Bill 7", text="Dear Ann"))
+        mailbox.assert_nothing_sent()
+        outbox.run(once=True)
+        mailbox.assert_sent(count=1, subject="Bill 7")
+    with Outbox() as outbox:
+        assert not list(outbox.find())
+
+
+def test_an_outbox_that_is_named_is_the_tests_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OAUTH_MAILER_OUTBOX_URL", f"sqlite:///{tmp_path / 'outbox.db'}")
+    with testing.mailbox(), Outbox() as outbox:
+        outbox.add(Message(to="ann@example.com", subject="Bill 7", text="Dear Ann"))
+    with Outbox() as outbox:
+        assert [entry.subject for entry in outbox.find()] == ["Bill 7"]
 
 
 def test_a_program_of_its_own_sends_to_the_servers_of_the_test(mail_sandbox: Sandbox) -> None:
