@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.mail.backends.base import BaseEmailBackend
@@ -24,6 +24,9 @@ from ..errors import MailerError
 from ..local_mail import complete
 from ..mailer import Mailer, open_mailer
 from ..message import RawMessage
+
+if TYPE_CHECKING:
+    from ..outbox import Outbox
 
 __all__ = ["EmailBackend"]
 
@@ -45,6 +48,7 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
         self._fallback: Sequence[str] | None = options.get("fallback", own.get("FALLBACK"))
         self._queue: bool = options.get("queue", own.get("QUEUE", False))
         self._mailers: dict[str, Mailer] = {}
+        self._outbox: Outbox | None = None
         self._kept = False  # by the caller, who will close it
         self._lock = threading.RLock()
 
@@ -55,11 +59,14 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
             return opened
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, that to the outbox too."""
         with self._lock:
             mailers, self._mailers, self._kept = self._mailers, {}, False
+            outbox, self._outbox = self._outbox, None
         for mailer in mailers.values():
             mailer.close()
+        if outbox is not None:
+            outbox.close()
 
     def send_messages(self, email_messages: Iterable[Any]) -> int:
         """Send these messages of Django's; how many were sent.
@@ -87,10 +94,7 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
                 complete(django_message.message().as_bytes(), account, {}), recipients=recipients
             )
             if self._queue:
-                from ..outbox import Outbox
-
-                with Outbox() as outbox:
-                    outbox.add(message, account=account, fallback=self._fallback)
+                self._opened_outbox().add(message, account=account, fallback=self._fallback)
             else:
                 self._mailer(account).send(message)
         except MailerError as error:
@@ -113,3 +117,11 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
             if account not in self._mailers:
                 self._mailers[account] = open_mailer(account, fallback=self._fallback)
             return self._mailers[account]
+
+    def _opened_outbox(self) -> Outbox:
+        from ..outbox import Outbox
+
+        with self._lock:
+            if self._outbox is None:
+                self._outbox = Outbox()
+            return self._outbox

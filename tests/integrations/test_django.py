@@ -167,7 +167,13 @@ def test_an_error_stops_unless_it_is_to_be_silent(box: Mailbox) -> None:
 def test_the_outbox_may_send_it_later(home: Path, box: Mailbox) -> None:
     with override_settings(OAUTH_MAILER={"QUEUE": True}):
         assert mail.send_mail("later", "b", None, ["ann@example.com"]) == 1
+        more = [EmailMessage(f"number {one}", "b", None, ["ann@example.com"]) for one in range(3)]
+        with mail.get_connection() as connection:
+            assert connection.send_messages(more[:2]) == 2
+            assert connection.send_messages(more[2:]) == 1
+        assert connection.send_messages(more[:1]) == 1, "once it is closed it opens what it needs"
     assert not box.messages
     with Outbox(home=home) as outbox:
         outbox.run(once=True)
     assert parsed(box)["subject"] == "later"
+    assert len(box.messages) == 5
