@@ -206,6 +206,8 @@ def open_mailer(
     accounts = Accounts(home)
     first = accounts.get(account)
     addresses = first.fallback if fallback is None else fallback
+    if isinstance(addresses, str):  # one alone, which is a sequence of letters too
+        addresses = (addresses,)
     chosen = [first, *(accounts.get(address) for address in addresses)]
     return Mailer(_route(one, accounts, store, timeout, ask_passphrase) for one in chosen)
 

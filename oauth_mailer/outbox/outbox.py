@@ -25,7 +25,7 @@ from .database import Database
 from .engine import Engine, Hearer
 from .entry import Entry, Record, Stats
 from .letter import pack, subject_of, unpack
-from .senders import Senders
+from .senders import Senders, addresses
 from .states import Cause, State
 from .worker import Worker
 
@@ -120,7 +120,7 @@ class Outbox:
         new = _store.New(
             letter=pack(message),
             account=account,
-            fallback=fallback,
+            fallback=addresses(fallback),
             key=key,
             message_id=message.id,
             subject=subject_of(message),
@@ -166,8 +166,9 @@ class Outbox:
         number; ``newest``: only so many, those that were added last.
         """
         chosen = [State(one) for one in states]
-        with self._database.reading() as connection:
-            yield from _store.find(connection, states=chosen, account=account, after=after, newest=newest)
+        yield from _store.find(
+            self._database.reading, states=chosen, account=account, after=after, newest=newest
+        )
 
     def history(self, number: int) -> tuple[Record, ...]:
         """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..accounts import FILE_NAME, Accounts
@@ -12,7 +12,7 @@ from ..mailer import Mailer, capturing
 from ..message import Message, RawMessage
 from ..mime import render
 
-__all__ = ["Senders"]
+__all__ = ["Senders", "addresses"]
 
 
 class Senders:
@@ -57,6 +57,16 @@ class Senders:
             address = accounts.get(account).address
             known = self._known[account] = (address, self._open_mailer(address))
             return known
+
+
+def addresses(fallback: Sequence[str] | None) -> tuple[str, ...] | None:
+    """These accounts as they are kept: one alone may be a text. Raises ``MessageError`` for no address."""
+    if fallback is None:
+        return None
+    given = (fallback,) if isinstance(fallback, str) else tuple(fallback)
+    for one in given:
+        Address(one)
+    return given
 
 
 def _state(path: Path) -> tuple[int, ...] | None:
