@@ -24,7 +24,7 @@ from tests.support.outbox_processes import until
 from tests.support.server_log import ServerLog
 from tests.support.smtp_script import SmtpScript
 
-pytestmark = pytest.mark.fault(39)
+pytestmark = [pytest.mark.fault(39), pytest.mark.fault(39, program=True)]
 
 DAY = 86_400.0
 HOUR = timedelta(hours=1)

@@ -27,7 +27,7 @@ from tests.support.outbox_place import ME, OTHER, Place, add
 from tests.support.postgresql import PostgreSQL
 from tests.support.smtp_script import SmtpScript
 
-pytestmark = pytest.mark.fault(36)
+pytestmark = [pytest.mark.fault(36), pytest.mark.fault(36, program=True)]
 
 SECRET = "canary-in-the-text"
 PASSWORD = "canary-password"

@@ -1,4 +1,4 @@
-"""How fast an account sends: its limits hold across all workers, and what fails is tried more and more seldom."""
+"""How fast an account sends: its limits hold across all workers, and what fails is tried ever more seldom."""
 
 from __future__ import annotations
 
@@ -239,9 +239,7 @@ def test_a_message_is_not_tried_before_the_time_that_the_provider_names(lite: Be
     assert claimed(lite).entry.id != claim.entry.id, "the next message need not wait for so long"
 
 
-@pytest.mark.parametrize(
-    "code", ["rate-limit", "daily-limit", "connection-quota", "gmail-rate-limit-exceeded"]
-)
+@pytest.mark.parametrize("code", ["rate-limit", "daily-limit", "connection-quota", "gmail-quota-exceeded"])
 def test_no_message_is_tried_before_the_time_that_the_provider_names_for_the_account(
     code: str, lite: Bench
 ) -> None:
@@ -336,6 +334,6 @@ def test_its_queue_is_kept_while_others_send_and_goes_out_after_the_login(place:
         # The person logs in.
         place.account(server, logged_in="2026-11-25T09:00:00+00:00")
         outbox.run(once=True)
-        assert subjects(server)[1:] == ["Number 0", "Number 1", "Number 2"]
+        assert sorted(subjects(server)[1:]) == ["Number 0", "Number 1", "Number 2"]
         assert outbox.stats().paused == {}
         assert Accounts(place.home).get(ME).logged_in

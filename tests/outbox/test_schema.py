@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from sqlalchemy import create_engine
 from oauth_mailer import OutboxError
 from oauth_mailer.outbox import Event, Outbox, State
 from oauth_mailer.outbox.schema import VERSION
+from tests.cli.program import run
 from tests.support import outbox_version_1
 from tests.support.outbox_place import ME, OTHER, Place, add, message, subjects
 from tests.support.outbox_processes import Job, Worker, until
@@ -113,6 +115,16 @@ def test_a_program_that_ended_while_it_made_the_tables_is_followed_by_one_that_d
     assert version(place) == [(VERSION,)]
 
 
+@pytest.mark.fault(40, program=True)
+def test_a_person_upgrades_and_all_goes_out(sqlite_place: Place, server: SmtpScript) -> None:
+    first_version(sqlite_place)
+    sqlite_place.account(server)
+    shown = json.loads(run("outbox", "list", "--json").out)
+    assert [entry["key"] for entry in shown["entries"]] == ["key-1", "key-2", "key-3", "key-4"]
+    run("outbox", "run", "--once")
+    assert subjects(server) == ["Number 1", "Number 2", "Number 3"]
+
+
 # A newer version
 
 
@@ -152,6 +164,29 @@ def test_a_newer_version_is_refused_and_left_as_it_is(place: Place, server: Smtp
     engine.dispose()
     assert place.rows("SELECT * FROM oauth_mailer_entries") == before
     assert server.connections == 0
+
+
+@pytest.mark.fault(40, program=True)
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send", "--queue", "--to", "ann@example.com", "--text", "Hi"),
+        ("outbox", "run", "--once"),
+        ("outbox", "list"),
+        ("outbox", "cancel", "1"),
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_a_person_with_an_older_program_is_told_to_upgrade(
+    words: tuple[str, ...], sqlite_place: Place, server: SmtpScript
+) -> None:
+    sqlite_place.account(server)
+    with sqlite_place.outbox() as outbox:
+        add(outbox, 1)
+    newer(sqlite_place)
+    done = run(*words)
+    assert (done.code, "Traceback" in done.err) == (78, False), done
+    assert "Upgrade oauth-mailer" in done.err
 
 
 def test_who_has_it_open_meanwhile_changes_nothing_any_more(place: Place, server: SmtpScript) -> None:
