@@ -57,24 +57,31 @@ class Clock:
     def now(self) -> float:
         """The time."""
         with self._lock:
-            steady = self._steady()
             if self._offset is None:
-                self._offset = self._read() - steady
-                self._looked = steady
-            elif steady - self._looked >= self._every:
-                self._looked = steady
-                self._compare(steady, self._read() - steady)
-            return steady + self._offset
+                self._offset = self._measured()
+            elif self._steady() - self._looked >= self._every:
+                self._compare(self._measured())
+            return self._steady() + self._offset
 
-    def _compare(self, steady: float, offset: float) -> None:
+    def _measured(self) -> float:
+        """What the steady clock lacks.
+
+        That is looked at after the wall's: a way that takes time makes this clock late, never early. So what
+        one program made due at once is due for the next one.
+        """
+        wall = self._read()
+        self._looked = self._steady()
+        return wall - self._looked
+
+    def _compare(self, offset: float) -> None:
         if self._offset is None or abs(offset - self._offset) < JUMP:
             self._offset, self._jump = offset, None
         elif self._jump is None or abs(offset - self._jump[1]) >= JUMP:
-            self._jump = steady, offset
+            self._jump = self._looked, offset
             _log.warning(
                 "the clock jumped by %+.0f s; believed if it stays so for %.0f s",
                 offset - self._offset,
                 STANDING,
             )
-        elif steady - self._jump[0] >= STANDING:
+        elif self._looked - self._jump[0] >= STANDING:
             self._offset, self._jump = offset, None
