@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +109,7 @@ def by_key(connection: Connection, key: str) -> Entry | None:
 
 
 def find(
-    connection: Connection,
+    reading: Callable[[], AbstractContextManager[Connection]],
     *,
     states: Collection[State] = (),
     account: str = "",
@@ -117,18 +118,21 @@ def find(
 ) -> Iterator[Entry]:
     """Entries in the order of their numbers, those above ``after``; read a few at a time.
 
+    ``reading``: begins a transaction, one for each few: whoever looks at them may take their time;
     ``newest``: only so many, those with the highest numbers; 0 for all.
     """
     few, many = _wanted(states, account)
     if newest:
         last = select(ENTRIES.c.id).where(ENTRIES.c.id > after, *few)
         first = last.order_by(ENTRIES.c.id.desc()).offset(newest - 1).limit(1)
-        if (number := connection.execute(first).scalar_one_or_none()) is not None:
-            after = number - 1
+        with reading() as connection:
+            number = connection.execute(first).scalar_one_or_none()
+        after = after if number is None else number - 1
     wanted = few
     while True:
         query = select(*SHOWN).where(ENTRIES.c.id > after, *wanted).order_by(ENTRIES.c.id).limit(_CHUNK)
-        rows = connection.execute(query).all()
+        with reading() as connection:
+            rows = connection.execute(query).all()
         yield from (entry_of(row._mapping) for row in rows)
         if len(rows) < _CHUNK:
             return

@@ -74,8 +74,7 @@ class Bench:
             return store.purge(connection, states, self.now)
 
     def entries(self) -> dict[int, Entry]:
-        with self.database.reading() as connection:
-            return {entry.id: entry for entry in store.find(connection)}
+        return {entry.id: entry for entry in store.find(self.database.reading)}
 
     def entry(self, number: int) -> Entry:
         with self.database.reading() as connection:

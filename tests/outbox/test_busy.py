@@ -1,10 +1,11 @@
-"""A program that has all its connections to PostgreSQL but one in use."""
+"""Programs that have many connections in use, or take their time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
 
+import psycopg
 import pytest
 
 from oauth_mailer import Message
@@ -33,3 +34,18 @@ def test_each_call_needs_one_connection_at_a_time(
         for _number in range(CONNECTIONS - 1):
             stack.enter_context(outbox.begin())
         assert call(outbox)
+
+
+def test_who_takes_their_time_with_what_they_find_keeps_no_transaction_open(
+    postgresql_schema: Callable[[], str],
+) -> None:
+    url = postgresql_schema()
+    with Outbox(url) as outbox, psycopg.connect(url, autocommit=True) as asking:
+        for number in (1, 2):
+            outbox.add(Message(to="ann@example.com", subject=f"{number}", text="Hello"), account="me@qq.com")
+        found = outbox.find(newest=2)
+        assert next(found).subject == "1"
+        here = "state LIKE 'idle in transaction%' AND datname = current_database()"
+        idle = asking.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {here}".encode()).fetchone()
+        assert idle == (0,)
+        assert [entry.subject for entry in found] == ["2"]
