@@ -5,14 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from oauth_mailer import Message, MessageError, OutboxError, RawMessage
+from oauth_mailer.accounts import Accounts
+from oauth_mailer.auth.google import Consent
 from oauth_mailer.errors import ConfigError, RouteError
 from oauth_mailer.outbox import Entry, Event, Outbox, State
+from oauth_mailer.stores import Secret
+from tests.support.google_account import REFRESH_TOKEN, client_at
+from tests.support.halts import GmailScript
 from tests.support.outbox_place import ME, OTHER, Place, add, message, recipients, subjects
 from tests.support.outbox_processes import Job, Worker
 from tests.support.smtp_script import SmtpScript, Talk, close, reset
@@ -359,9 +365,9 @@ def test_by_the_users_own_policy_what_is_unknown_is_sent_again_but_not_for_ever(
 # Some recipients refused
 
 
-def partly_refused(outbox: Outbox, server: SmtpScript) -> Entry:
+def partly_refused(outbox: Outbox, server: SmtpScript, **options: Any) -> Entry:
     server.answer("rcpt", [b"250 ok\r\n", b"550 5.1.1 no such user\r\n"])
-    entry = outbox.add(message("Hello", to=["ann@example.com", "bob@example.com"]))
+    entry = outbox.add(message("Hello", to=["ann@example.com", "bob@example.com"]), **options)
     outbox.run(once=True)
     found = outbox.get(entry.id)
     assert (found.state, found.code, set(found.refused)) == (
@@ -405,6 +411,27 @@ def test_a_retry_to_some_survives_what_comes_between(lite: Outbox, server: SmtpS
     lite.retry(entry.id)
     run_until(lite, State.SENT)  # the account itself waits a moment, too
     assert recipients(server)[1:] == [["bob@example.com"]]
+
+
+def test_gmail_as_a_fallback_does_not_send_to_all_what_only_some_lack(
+    lite: Outbox, sqlite_place: Place, server: SmtpScript, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends to everybody whom the headers name, so it is not asked."""
+    with GmailScript() as gmail:
+        monkeypatch.setenv("OAUTH_MAILER_GMAIL_ENDPOINT", gmail.url)
+        account = replace(gmail.account(), store="environment")
+        Accounts(sqlite_place.home).add(account)
+        consent = Consent(client_at(gmail.url), Secret(REFRESH_TOKEN)).line().reveal()
+        sqlite_place.code(account.address, consent)
+        entry = partly_refused(lite, server, fallback=[account.address])
+        sqlite_place.code(ME, "another code")
+        lite.retry(entry.id)
+        lite.run(once=True)
+        tries = [(record.account, record.code) for record in lite.history(entry.id) if record.verdict]
+        assert tries[1:] == [(ME, "login-refused"), (account.address, "gmail-partial-recipients")]
+        assert gmail.accepted == []
+    assert lite.get(entry.id).recipients == ("bob@example.com",)
+    assert len(server.accepted) == 1
 
 
 # Several at once
