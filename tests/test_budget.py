@@ -237,7 +237,7 @@ import sys, tracemalloc
 from oauth_mailer import Message, open_mailer
 {begin}
 with open_mailer({me!r}, store=store) as mailer:
-    mailer.send(Message(to="ann@example.com", text="So that all is imported."))
+    mailer.send(Message(to="ann@example.com", text="So that all is imported. " * 60_000))
     large = Message(to="ann@example.com", text="Look.", attachments=[sys.argv[1]])
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

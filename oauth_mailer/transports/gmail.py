@@ -1,9 +1,9 @@
 """Gmail by the Gmail API (``users.messages.send``).
 
-google-api-python-client builds the request; ``wire.one_post`` carries it, so that one ``send`` is one POST
-whatever the network does. Small mail goes as base64url ``raw`` in JSON, large mail by the upload address,
-streamed. The API takes the recipients from the headers, so blind ones are put in front as a Bcc header,
-which Google removes.
+``wire.one_post`` carries the request, so that one ``send`` is one POST whatever the network does. Small mail
+goes as base64url ``raw`` in JSON, which is a line to write; large mail by the upload address, streamed, whose
+request google-api-python-client makes. The API takes the recipients from the headers, so blind ones are put
+in front as a Bcc header, which Google removes.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ UPLOAD_FROM = 1 << 20
 """Octets from which a message is streamed to the upload address rather than sent inside JSON."""
 
 _ENDPOINT = "https://gmail.googleapis.com"
+_SEND = "/gmail/v1/users/me/messages/send?alt=json"
 
 
 def open(account: Account, credential: Callable[[], Credential], timeout: float) -> GmailTransport:  # noqa: A001
@@ -60,7 +61,7 @@ class GmailTransport:
         self._client = PostClient(timeout=timeout, ca_file=ca_file)
         self._lock = threading.Lock()
         self._credential: Credential | None = None
-        self._service: Any = None
+        self._api: Any = None
 
     def send(self, envelope: Envelope, content: Content) -> Acceptance:
         """Send; see ``Transport.send``."""
@@ -72,48 +73,40 @@ class GmailTransport:
                 code="gmail-partial-recipients",
                 hint=_("Send it by SMTP, or name only those who shall get it."),
             )
-        credential, service = self._ready()
+        credential = self._ready()
         body = _Stream(_bcc_header(envelope), content)
         secret = credential.get()
-        answer = self._post(service, body, secret)
+        answer = self._post(body, secret)
         if answer.status == 401:
             # A token may be revoked before its time: it is renewed once; the server has refused the request.
             secret = credential.renew(secret)
-            answer = self._post(service, body, secret)
+            answer = self._post(body, secret)
         return self._judge(answer, secret)
 
     def close(self) -> None:
         """Close kept connections."""
         self._client.close()
 
-    def _ready(self) -> tuple[Credential, Any]:
+    def _ready(self) -> Credential:
         with self._lock:
             if self._credential is None:
                 self._credential = self._open_credential()
-            if self._service is None:
-                from googleapiclient.discovery import build
+            return self._credential
 
-                self._service = build(
-                    "gmail",
-                    "v1",
-                    http=_Carrier(self._client, Secret("")),  # each request is executed with its own
-                    static_discovery=True,
-                    cache_discovery=False,
-                    client_options={"api_endpoint": self._root},
-                )
-            return self._credential, self._service
+    def _post(self, body: _Stream, token: Secret) -> Answer:
+        """The only place that chooses the way: JSON is written here, an upload by Google's library."""
+        if len(body) >= UPLOAD_FROM:
+            return self._upload(body, token)
+        raw = urlsafe_b64encode(b"".join(body))
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token.reveal()}"}
+        return self._client.post(f"{self._root}{_SEND}", headers, _Whole(b'{"raw":"%b"}' % raw), "POST")
 
-    def _post(self, service: Any, body: _Stream, token: Secret) -> Answer:
+    def _upload(self, body: _Stream, token: Secret) -> Answer:
         carrier = _Carrier(self._client, token)
-        messages = service.users().messages()
-        if len(body) < UPLOAD_FROM:
-            raw = urlsafe_b64encode(b"".join(body)).decode("ascii")
-            request = messages.send(userId="me", body={"raw": raw})
-        else:
-            request = _large(messages, body)
-            # The library puts another host into the upload address, but neither its scheme nor its path.
-            upload = urlsplit(request.uri)
-            request.uri = f"{self._root}{upload.path}?{upload.query}"
+        request = _large(self._messages(), body)
+        # The library puts another host into the upload address, but neither its scheme nor its path.
+        upload = urlsplit(request.uri)
+        request.uri = f"{self._root}{upload.path}?{upload.query}"
         try:
             request.execute(http=carrier, num_retries=0)
         except Exception:  # whatever the library makes of an answer, the answer itself counts
@@ -122,6 +115,23 @@ class GmailTransport:
         if carrier.answer is None:
             raise AssertionError("a request was executed without its carrier")
         return carrier.answer
+
+    def _messages(self) -> Any:
+        """The part of the API that sends, as Google's own description has it."""
+        with self._lock:
+            if self._api is None:
+                from googleapiclient.discovery import build
+
+                service = build(
+                    "gmail",
+                    "v1",
+                    http=_Carrier(self._client, Secret("")),  # each request is executed with its own
+                    static_discovery=True,
+                    cache_discovery=False,
+                    client_options={"api_endpoint": self._root},
+                )
+                self._api = service.users().messages()
+            return self._api
 
     def _judge(self, answer: Answer, token: Secret) -> Acceptance:
         if not 200 <= answer.status < 300:
