@@ -25,6 +25,7 @@ from .database import Database
 from .engine import Engine, Hearer
 from .entry import Entry, Record, Stats
 from .letter import pack, subject_of, unpack
+from .pacing import open_lane
 from .senders import Senders, addresses
 from .states import Cause, State
 from .worker import Worker
@@ -133,6 +134,11 @@ class Outbox:
             if expires is None
             else _rows.seconds(expires),
         )
+        if connection is not None and self._database.kind == "postgresql" and account not in self._lanes:
+            # Else all who add or send by a new account would wait for the end of the caller's transaction.
+            with self._database.writing() as own:
+                open_lane(own, account)
+            self._lanes.add(account)
         with self._database.writing(connection) as own:
             entry, _added = _store.add(own, new, now, lane_known=account in self._lanes)
         if connection is None:

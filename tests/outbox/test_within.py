@@ -141,6 +141,19 @@ def test_a_transaction_that_lasts_holds_up_nobody_who_deletes_what_it_shares(
     engine.dispose()
 
 
+def test_a_transaction_that_lasts_holds_up_nobody_who_sends_by_the_same_new_account(
+    postgresql_schema: Callable[[], str],
+) -> None:
+    url = f"{postgresql_schema()}%20-clock_timeout%3D10000"  # whoever waits fails
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with Outbox(url) as outbox, Outbox(url) as other:
+        with engine.begin() as connection:
+            outbox.add(message("Within"), account=ME, connection=connection)
+            other.add(message("At the same time"), account=ME)
+        assert [entry.subject for entry in outbox.find()] == ["Within", "At the same time"]
+    engine.dispose()
+
+
 # In the tests of a program
 
 
