@@ -222,6 +222,8 @@ def _engine(url: URL) -> Engine:
             hide_parameters=True,
             pool_pre_ping=True,
             pool_timeout=_WAIT,
+            # A pooler in between (PgBouncer) may give the next transaction another session of the server's.
+            connect_args={"prepare_threshold": None},
             # Whoever waited for the row of an account must then see what was counted meanwhile.
             isolation_level="READ COMMITTED",
         )

@@ -1,4 +1,4 @@
-"""PostgreSQL where its administrator, or the address, chose another isolation of transactions."""
+"""PostgreSQL as administrators set it up: another isolation of transactions, a pooler in front of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from oauth_mailer import Message
 from oauth_mailer.accounts import Accounts, secret_variable
@@ -45,3 +46,12 @@ def test_a_worker_that_waited_for_an_account_goes_on_with_what_stands_there_then
         worker.join(60)
         assert not failed
         assert len(server.accepted) == 1
+
+
+def test_nothing_is_left_in_a_session_that_the_next_transaction_may_not_have(postgresql_url: str) -> None:
+    """As it is behind PgBouncer, where each transaction may come to another session."""
+    with Outbox(postgresql_url) as outbox, outbox.begin() as connection:
+        for number in range(20):
+            message = Message(to="ann@example.com", subject=f"{number}", text="Hello")
+            outbox.add(message, account=ME, connection=connection)
+        assert connection.execute(text("SELECT count(*) FROM pg_prepared_statements")).scalar_one() == 0
