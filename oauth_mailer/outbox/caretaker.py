@@ -112,6 +112,9 @@ class Caretaker:
                 _log.warning("the clock was set back: what was to wait until then waits no longer")
 
     def _look_at_accounts(self) -> None:
+        if math.isinf(self._looked):  # somebody may have emptied the tables under a program that adds
+            with self._database.writing() as connection:
+                pacing.open_missing(connection)
         with self._database.reading() as connection:
             lanes = connection.execute(select(LANES)).all()
         configured = Accounts(self._home)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
-from .schema import LANES, LIMITS, USAGE
+from .schema import ENTRIES, LANES, LIMITS, QUEUED, USAGE
 
 __all__ = [
     "LANE_LONGEST",
@@ -28,6 +28,7 @@ __all__ = [
     "limits",
     "note_use",
     "open_lane",
+    "open_missing",
     "pause",
     "ready_at",
     "resume",
@@ -68,6 +69,13 @@ def open_lane(connection: Connection, account: str) -> None:
     """Make the row of this account, if there is none."""
     if connection.execute(_KNOWN, {"account": account}).first() is None:
         connection.execute(conflict_free(connection, LANES), {"account": account})
+
+
+def open_missing(connection: Connection) -> None:
+    """Make the rows of all accounts that messages wait for and that have none."""
+    missing = select(ENTRIES.c.account).where(QUEUED, ENTRIES.c.account.not_in(select(LANES.c.account)))
+    for account in connection.execute(missing.distinct()).scalars().all():
+        open_lane(connection, account)
 
 
 def set_limits(connection: Connection, account: str, wanted: Mapping[int, int]) -> None:

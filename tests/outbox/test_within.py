@@ -178,6 +178,17 @@ def test_what_was_captured_once_is_sent_for_real_afterwards(sqlite_place: Place)
         assert subjects(server) == ["In earnest"]
 
 
+def test_tables_that_are_emptied_between_two_tests_lose_nothing_of_the_second(place: Place) -> None:
+    with SmtpScript() as server, place.outbox() as outbox:
+        place.account(server)
+        for subject in ("One", "Two"):
+            outbox.add(message(subject))
+            outbox.run(once=True)
+            for table in ("history", "usage", "entries", "lanes"):
+                place.change(f"DELETE FROM oauth_mailer_{table}")
+        assert subjects(server) == ["One", "Two"]
+
+
 # In a process that divides
 
 
