@@ -60,7 +60,9 @@ class Delivery:
 
     def close(self) -> None:
         """Close the connections to providers."""
-        for _account, mailer in self._mailers.values():
+        with self._lock:  # a thread that was not waited for may be making one
+            mailers = [mailer for _accounts, mailer in self._mailers.values()]
+        for mailer in mailers:
             mailer.close()
 
     def _mailer(self, account: str, fallback: tuple[str, ...] | None) -> Mailer:
