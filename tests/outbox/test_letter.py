@@ -24,7 +24,7 @@ from tests.support.mail_texts import ADDRESSES, BODIES, FILE_NAMES, LINES, ME, N
 from tests.support.outbox_place import OTHER, Place
 from tests.support.outbox_processes import until
 
-moderately = settings(max_examples=60, deadline=None, derandomize=True)
+moderately = settings(max_examples=40, deadline=None, derandomize=True)
 
 FALLBACK = Address("other@example.net", "Other")
 SPECIAL = st.sampled_from(

@@ -171,7 +171,7 @@ def test_what_counts_no_longer_is_forgotten(bench: Bench) -> None:
         bench.now += 60
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     steps=st.lists(
         st.tuples(

@@ -212,7 +212,7 @@ class Life(RuleBasedStateMachine):
         self.known = entries
 
 
-Life.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None, derandomize=True)
+Life.TestCase.settings = settings(max_examples=15, stateful_step_count=40, deadline=None, derandomize=True)
 TestLife = Life.TestCase
 
 
