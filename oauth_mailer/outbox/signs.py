@@ -61,10 +61,12 @@ class WorkerLock:
 def is_dead(worker: str, home: Path) -> bool:
     """Whether the worker of this name is certainly no more. False: it lives, or nobody here can tell."""
     path = _path(home, worker)
-    if not worker.startswith(f"{_machine()}-") or not path.exists():
+    if not worker.startswith(f"{_machine()}-"):
         return False
-    with suppress(Timeout, OSError), FileLock(path, timeout=0, mode=0o600):
-        return True
+    with suppress(Timeout, OSError):  # another user's folder, too
+        if path.exists():
+            with FileLock(path, timeout=0, mode=0o600):
+                return True
     return False
 
 
