@@ -18,6 +18,7 @@ from ..mailer import Mailer, open_mailer
 from ..message import Message, Priority, RawMessage
 from ..stores import Secret, TokenStore
 from ..transports import TIMEOUT
+from . import queries as _queries
 from . import rows as _rows
 from . import store as _store
 from .caretaker import Settings
@@ -128,11 +129,7 @@ class Outbox:
             recipients=recipients,
             priority=priority or (message.priority if isinstance(message, Message) else "normal"),
             not_before=start,
-            expires=max(now, start or 0.0) + expires.total_seconds()
-            if isinstance(expires, timedelta)
-            else None
-            if expires is None
-            else _rows.seconds(expires),
+            expires=_rows.end(expires, max(now, start or 0.0)),
         )
         if connection is not None and self._database.kind == "postgresql" and account not in self._lanes:
             # Else all who add or send by a new account would wait for the end of the caller's transaction.
@@ -161,7 +158,7 @@ class Outbox:
         """
         _rows.check(key)
         with self._database.reading() as connection:
-            return _store.by_key(connection, key)
+            return _queries.by_key(connection, key)
 
     def find(
         self, *, states: Collection[State | str] = (), account: str = "", after: int = 0, newest: int = 0
@@ -172,14 +169,14 @@ class Outbox:
         number; ``newest``: only so many, those that were added last.
         """
         chosen = [State(one) for one in states]
-        yield from _store.find(
+        yield from _queries.find(
             self._database.reading, states=chosen, account=account, after=after, newest=newest
         )
 
     def history(self, number: int) -> tuple[Record, ...]:
         """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
         with self._database.reading() as connection:
-            return _store.history(connection, number)
+            return _queries.history(connection, number)
 
     def message(self, number: int) -> Message | RawMessage:
         """The message of this entry, as it was when it was added."""
@@ -224,7 +221,7 @@ class Outbox:
         """
         now = self._database.clock.now()
         with self._database.reading() as connection:
-            return _store.stats(connection, now, key_prefix)
+            return _queries.stats(connection, now, key_prefix)
 
     def run(
         self,

@@ -21,6 +21,8 @@ from .states import State
 __all__ = [
     "PRIORITIES",
     "SHOWN",
+    "check",
+    "end",
     "entry",
     "entry_of",
     "found",
@@ -132,6 +134,13 @@ def seconds(moment: datetime) -> float:
             hint=_("Give it one: datetime.now(UTC) + timedelta(hours=1), or moment.astimezone()."),
         )
     return moment.timestamp()
+
+
+def end(expires: datetime | timedelta | None, begin: float) -> float | None:
+    """The same for a time, or a span that begins then. Raises ``MessageError`` for a time without a zone."""
+    if isinstance(expires, timedelta):
+        return begin + expires.total_seconds()
+    return None if expires is None else seconds(expires)
 
 
 def check(key: str | None, priority: str | None = None) -> None:

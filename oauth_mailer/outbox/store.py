@@ -1,29 +1,26 @@
-"""Entries of the outbox: adding, looking, and what a person does with them."""
+"""Entries of the outbox: adding them, what is kept of them, and what a person does with them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import OutboxError
 from ..i18n import _
 from ..message import Priority
-from .entry import Entry, Record, Stats
+from .entry import Entry
 from .letter import Letter
 from .pacing import conflict_free, open_lane
-from .rows import PRIORITIES, SHOWN, entry_of, found, moment, note, put
-from .schema import ENTRIES, HISTORY, LANES, PARTS, QUEUED, USES, check_version
+from .rows import PRIORITIES, entry_of, found, note, put
+from .schema import ENTRIES, PARTS, USES, check_version
 from .states import Cause, State, moved
 
-__all__ = ["New", "add", "by_key", "change", "find", "history", "letter", "purge", "stats"]
-
-_CHUNK = 200
+__all__ = ["New", "add", "change", "letter", "purge"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,80 +99,6 @@ def _same(connection: Connection, new: New) -> Entry:
     return entry_of(row._mapping)
 
 
-def by_key(connection: Connection, key: str) -> Entry | None:
-    """The entry with this key, if there is one."""
-    row = connection.execute(select(*SHOWN).where(ENTRIES.c.key == key)).one_or_none()
-    return None if row is None else entry_of(row._mapping)
-
-
-def find(
-    reading: Callable[[], AbstractContextManager[Connection]],
-    *,
-    states: Collection[State] = (),
-    account: str = "",
-    after: int = 0,
-    newest: int = 0,
-) -> Iterator[Entry]:
-    """Entries in the order of their numbers, those above ``after``; read a few at a time.
-
-    ``reading``: begins a transaction, one for each few: whoever looks at them may take their time;
-    ``newest``: only so many, those with the highest numbers; 0 for all.
-    """
-    few, many = _wanted(states, account)
-    if newest:
-        last = select(ENTRIES.c.id).where(ENTRIES.c.id > after, *few)
-        first = last.order_by(ENTRIES.c.id.desc()).offset(newest - 1).limit(1)
-        with reading() as connection:
-            number = connection.execute(first).scalar_one_or_none()
-        after = after if number is None else number - 1
-    wanted = few
-    while True:
-        query = select(*SHOWN).where(ENTRIES.c.id > after, *wanted).order_by(ENTRIES.c.id).limit(_CHUNK)
-        with reading() as connection:
-            rows = connection.execute(query).all()
-        yield from (entry_of(row._mapping) for row in rows)
-        if len(rows) < _CHUNK:
-            return
-        after, wanted = rows[-1].id, many
-
-
-def _wanted(
-    states: Collection[State], account: str
-) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
-    """The same condition twice: found at once where few match, and where many do.
-
-    By the index of the states, all that match would be sorted anew for each portion; without it, the table is
-    read through once.
-    """
-    whose = [func.lower(ENTRIES.c.account) == account.lower()] if account else []
-    if not states:
-        return whose, whose
-    names = [state.value for state in states]
-    return [ENTRIES.c.state.in_(names), *whose], [ENTRIES.c.state.concat("").in_(names), *whose]
-
-
-def history(connection: Connection, number: int) -> tuple[Record, ...]:
-    """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
-    began = Record(at=moment(found(connection, number).created), state=State.QUEUED)
-    rows = connection.execute(select(HISTORY).where(HISTORY.c.entry == number).order_by(HISTORY.c.id))
-    return (
-        began,
-        *(
-            Record(
-                at=moment(row.at),
-                state=State(row.state),
-                worker=row.worker,
-                account=row.account,
-                transport=row.transport,
-                verdict=row.verdict,
-                code=row.code,
-                text=row.text,
-            )
-            for row in rows
-        ),
-    )
-
-
 def letter(connection: Connection, number: int) -> tuple[Letter, tuple[str, ...] | None]:
     """This entry's message as it is kept, and the recipients who are left, if not all are."""
     columns = (ENTRIES.c.document, ENTRIES.c.fingerprint, ENTRIES.c.only)
@@ -243,32 +166,6 @@ def purge(connection: Connection, states: Collection[State], before: float, limi
         still_used = select(USES.c.entry).where(USES.c.digest == PARTS.c.digest).exists()
         connection.execute(delete(PARTS).where(PARTS.c.digest.in_(digests), ~still_used))
     return len(numbers)
-
-
-def stats(connection: Connection, now: float, key_prefix: str = "") -> Stats:
-    """The outbox at a glance."""
-    counted = select(ENTRIES.c.state, func.count()).group_by(ENTRIES.c.state)
-    if key_prefix:
-        # A range, which the index of the keys serves.
-        counted = counted.where(ENTRIES.c.key >= key_prefix, ENTRIES.c.key < key_prefix + "\U0010ffff")
-    counts = {State(state): count for state, count in connection.execute(counted)}
-    due = select(func.count(), func.min(ENTRIES.c.due)).where(QUEUED, ENTRIES.c.due <= now)
-    ready, oldest = connection.execute(due).one()
-    following = select(func.min(ENTRIES.c.due)).where(QUEUED, ENTRIES.c.due > now)
-    next_due = connection.execute(following).scalar_one_or_none()
-    held = connection.execute(select(LANES).where(LANES.c.paused != "")).all()
-    waiting = (
-        select(ENTRIES.c.account, func.count().label("messages")).where(QUEUED).group_by(ENTRIES.c.account)
-    )
-    return Stats(
-        counts={state: counts.get(state, 0) for state in State},
-        due=ready,
-        oldest=None if oldest is None else moment(oldest),
-        next_due=None if next_due is None else moment(next_due),
-        paused={row.account: row.paused for row in held},
-        hints={row.account: row.hint for row in held},
-        waiting={row.account: row.messages for row in connection.execute(waiting)},
-    )
 
 
 def _json(value: object) -> str:

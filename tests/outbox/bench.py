@@ -8,7 +8,7 @@ from typing import Any
 
 from oauth_mailer.errors import Attempt, Verdict
 from oauth_mailer.message import Message
-from oauth_mailer.outbox import Entry, Record, State, claims, pacing, results, rows, store
+from oauth_mailer.outbox import Entry, Record, State, claims, pacing, queries, results, rows, store
 from oauth_mailer.outbox.claims import Claim, Suspect
 from oauth_mailer.outbox.database import Database
 from oauth_mailer.outbox.letter import pack
@@ -74,7 +74,7 @@ class Bench:
             return store.purge(connection, states, self.now)
 
     def entries(self) -> dict[int, Entry]:
-        return {entry.id: entry for entry in store.find(self.database.reading)}
+        return {entry.id: entry for entry in queries.find(self.database.reading)}
 
     def entry(self, number: int) -> Entry:
         with self.database.reading() as connection:
@@ -82,7 +82,7 @@ class Bench:
 
     def history(self, number: int) -> tuple[Record, ...]:
         with self.database.reading() as connection:
-            return store.history(connection, number)
+            return queries.history(connection, number)
 
     def close(self) -> None:
         self.database.close()
