@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import OutboxError
@@ -15,9 +15,10 @@ from ..i18n import _
 from ..message import Priority
 from .entry import Entry
 from .letter import Letter
-from .pacing import conflict_free, open_lane
+from .pacing import open_lane
+from .parts import delete_with_parts, keep_parts, parts_of
 from .rows import PRIORITIES, entry_of, found, note, put
-from .schema import ENTRIES, PARTS, USES, check_version
+from .schema import ENTRIES, check_version
 from .states import Cause, State, moved
 
 __all__ = ["New", "add", "change", "letter", "purge"]
@@ -74,13 +75,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
     number = connection.execute(_ADD[connection.dialect.name], row).scalar_one_or_none()
     if number is None:
         return _same(connection, new), False
-    for digest, content in sorted(new.letter.parts.items()):
-        part = {"digest": digest, "content": content}
-        connection.execute(conflict_free(connection, PARTS), part)
-        # Another program may just be deleting the same part with the last message that used it.
-        while connection.execute(_PART, {"digest": digest}).first() is None:
-            connection.execute(conflict_free(connection, PARTS), part)
-        connection.execute(insert(USES), {"entry": number, "digest": digest})
+    keep_parts(connection, number, new.letter.parts)
     if not lane_known:
         open_lane(connection, new.account)
     return entry_of({**row, "id": number}), True
@@ -103,14 +98,9 @@ def letter(connection: Connection, number: int) -> tuple[Letter, tuple[str, ...]
     """This entry's message as it is kept, and the recipients who are left, if not all are."""
     columns = (ENTRIES.c.document, ENTRIES.c.fingerprint, ENTRIES.c.only)
     found = connection.execute(select(*columns).where(ENTRIES.c.id == number)).one()
-    parts = connection.execute(
-        select(PARTS.c.digest, PARTS.c.content)
-        .join(USES, USES.c.digest == PARTS.c.digest)
-        .where(USES.c.entry == number)
-    )
     only = None if found.only is None else tuple(json.loads(found.only))
-    kept = {row.digest: bytes(row.content) for row in parts}
-    return Letter(bytes(found.document), kept, found.fingerprint.rpartition(" ")[2]), only
+    said = found.fingerprint.rpartition(" ")[2]
+    return Letter(bytes(found.document), parts_of(connection, number), said), only
 
 
 def change(
@@ -155,17 +145,8 @@ def purge(connection: Connection, states: Collection[State], before: float, limi
     )
     numbers = [row.id for row in connection.execute(old)]
     if numbers:
-        used = connection.execute(select(USES).where(USES.c.entry.in_(numbers))).all()
-        digests = {row.digest for row in used}
-        free = select(PARTS.c.digest).where(PARTS.c.digest.in_(digests)).with_for_update(skip_locked=True)
-        # A part that somebody else is just adding to a message keeps its entries until the next time: an
-        # application's transaction may last, and the workers cannot wait for it.
-        kept = digests.difference(connection.execute(free).scalars())
-        numbers = sorted(set(numbers).difference(row.entry for row in used if row.digest in kept))
-        connection.execute(delete(ENTRIES).where(ENTRIES.c.id.in_(numbers)))
-        still_used = select(USES.c.entry).where(USES.c.digest == PARTS.c.digest).exists()
-        connection.execute(delete(PARTS).where(PARTS.c.digest.in_(digests), ~still_used))
-    return len(numbers)
+        return delete_with_parts(connection, numbers)
+    return 0
 
 
 def _json(value: object) -> str:
@@ -188,11 +169,6 @@ _FRESH = {
 }
 
 # Made once: what is said many times a second is not put together anew each time.
-_PART = (
-    select(PARTS.c.digest)
-    .where(PARTS.c.digest == bindparam("digest"))
-    .with_for_update(read=True, key_share=True)
-)
 _ADD = {
     "sqlite": sqlite.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),
     "postgresql": postgresql.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),
