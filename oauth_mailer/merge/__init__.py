@@ -1,7 +1,7 @@
 """A template and a table: a message for each row, each kept in the outbox before the first is sent.
 
     job = MergeJob("invitation.txt", "guests.csv")
-    job.check()                      # every row, before anything is kept
+    wrong = list(job.check())        # every row, before anything is kept
     with Outbox() as outbox:
         for line in job.add(outbox):
             ...
