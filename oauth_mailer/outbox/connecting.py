@@ -144,9 +144,11 @@ def _prepare_postgresql(connection: Any, _record: object) -> None:
             "SELECT set_config('synchronous_commit', 'on', false) "
             "WHERE current_setting('synchronous_commit') = 'off'"
         )
-        # A program that stands still in a transaction has the locks that all others need.
+        # A program that stands still in a transaction has the locks that all others need. A pooler, which
+        # gives another number than the session's, would have it set for other programs too.
         cursor.execute(
             "SELECT set_config('idle_in_transaction_session_timeout', '60s', false) "
-            "WHERE current_setting('idle_in_transaction_session_timeout') = '0'"
+            "WHERE current_setting('idle_in_transaction_session_timeout') = '0' AND pg_backend_pid() = %s",
+            (connection.info.backend_pid,),
         )
     connection.commit()
