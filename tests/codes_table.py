@@ -35,7 +35,8 @@ def _found() -> dict[str, set[str]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            names = [_ROWS.get(node.func.id, node.func.id), *(arg.id for arg in node.args if isinstance(arg, ast.Name))]
+            named = (arg.id for arg in node.args if isinstance(arg, ast.Name))
+            names = [_ROWS.get(node.func.id, node.func.id), *named]
             kind = next((name for name in names if name in kinds), "")
             if not kind:
                 continue

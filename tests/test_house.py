@@ -132,7 +132,7 @@ def test_files_stay_short_enough_to_be_read() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
         for path in PACKAGE.rglob("*.py")
-        if path.name != "providers.py"  # rows of data
+        if path.name not in ("providers.py", "replies.py")  # rows of data
         and (lines := len(path.read_text("utf-8").splitlines())) > 300
     }
     assert not long
