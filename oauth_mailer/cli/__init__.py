@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
@@ -93,20 +93,21 @@ class _Termination(KeyboardInterrupt):
 
 @contextmanager
 def _termination_heard() -> Iterator[None]:
-    """Let SIGTERM raise, so that what was begun is cleaned up and the verdict is told."""
+    """Let SIGTERM, and a terminal that goes away, raise: what was begun is cleaned up, the verdict told."""
 
     def end(_number: int, _frame: object) -> NoReturn:
         raise _Termination
 
+    before: dict[int, Any] = {}
     try:
-        before = signal.signal(signal.SIGTERM, end)
-    except ValueError:  # in another thread than the main one, signals are not ours
-        yield
-        return
-    try:
+        with suppress(ValueError):  # in another thread than the main one, signals are not ours
+            for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it ignored
+                    before[number] = signal.signal(number, end)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _split(words: list[str]) -> tuple[str, list[str]]:

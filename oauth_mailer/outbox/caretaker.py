@@ -50,19 +50,27 @@ class Settings:
 class Caretaker:
     """Looks around every few seconds, whichever thread asks.
 
-    ``worker``: the name of the worker it belongs to; ``tell``: is told what became of entries; ``starting``:
+    ``worker``: the name of the worker it belongs to; ``held``: whether that worker has a claim, by entry and
+    attempt, in hand; ``tell``: is told what became of entries; ``starting``:
     whether a person has just started the program, and so may have mended something; ``watches``: whether
     another worker's lease is over that cannot be told to be dead: the clock may be wrong, so it is watched
     for as long as a lease lasts; ``accounts``: those that messages wait for; ``configured``: all there are.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, worker: str, tell: Callable[[Event], None]
+        self,
+        database: Database,
+        settings: Settings,
+        worker: str,
+        *,
+        held: Callable[[int, int], bool],
+        tell: Callable[[Event], None],
     ) -> None:
         self._database = database
         self._settings = settings
         self._home = settings.home
         self._worker = worker
+        self._held = held
         self._tell = tell
         self._watch = Watch()
         self._doubtful: set[tuple[int, int]] = set()
@@ -141,8 +149,7 @@ class Caretaker:
         self._watch.keep({(one.id, one.attempt) for one in found})
         self.watches = False
         for one in found:
-            if one.worker == self._worker:
-                self._release(one.id, one.attempt)
+            if one.worker == self._worker and (self._held(one.id, one.attempt) or self._released(one)):
                 continue
             # Watched even before its lease ends: the clocks may have been set meanwhile.
             still = self._watch.stands_still((one.id, one.attempt), one.beat, one.span)
@@ -163,16 +170,18 @@ class Caretaker:
                 left = claims.senders(connection)
             forget(gone - left, self._home)
 
-    def _release(self, number: int, attempt: int) -> None:
+    def _released(self, claimed: claims.Suspect) -> bool:
         """Give back a claim whose commit seemed to fail and did not: nothing of it was ever sent."""
+        number, attempt = claimed.id, claimed.attempt
         if (number, attempt) not in self._doubtful:
-            return
+            return False
         now = self._database.clock.now()
         with self._database.writing() as connection:
             claim = Claim(rows.entry(connection, number), attempt)
             outcome = Outcome(cause=Cause.LATER, code="claim-lost")
             results.settle(connection, claim, outcome, self._worker, now)
         self._doubtful.discard((number, attempt))
+        return True
 
     def _look_at_entries(self) -> None:
         now = self._database.clock.now()

@@ -56,7 +56,13 @@ class Worker:
         # The claims that are committed, and by elapsed() when each last gave a sign of life.
         self._held: dict[tuple[int, int], float] = {}
         self._lock = threading.Lock()
-        self.caretaker = Caretaker(database, settings, self.name, self._tell)
+        self.caretaker = Caretaker(
+            database,
+            settings,
+            self.name,
+            held=lambda number, attempt: (number, attempt) in self._held,
+            tell=self._tell,
+        )
         self._delivery = Delivery(database, settings, lambda: self.caretaker.configured)
         self._patience = _PATIENCE
         self.stopping = stopping or threading.Event()
@@ -237,6 +243,8 @@ class Worker:
                 )
                 patience = _PATIENCE if self.stopping.is_set() else self._patience
                 if time.monotonic() - began > patience:
+                    with self._lock:  # without a sign of life it is given up, by this worker too
+                        self._held.pop((claim.entry.id, claim.attempt), None)
                     raise
                 time.sleep(pause)
                 pause = min(2 * pause, 5 * _POLL)

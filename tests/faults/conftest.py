@@ -10,8 +10,17 @@ from oauth_mailer.stores.memory import MemoryStore
 from tests.cli.conftest import client, google, google_host
 from tests.cli.google_login import everything, log_in, send
 from tests.support import google_login
+from tests.support.outbox_fixtures import place, postgresql_database, postgresql_schema, sqlite_place
 
-__all__ = ["client", "google", "google_host"]
+__all__ = [
+    "client",
+    "google",
+    "google_host",
+    "place",
+    "postgresql_database",
+    "postgresql_schema",
+    "sqlite_place",
+]
 
 
 @pytest.fixture

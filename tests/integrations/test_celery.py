@@ -37,7 +37,7 @@ from oauth_mailer import Attachment, Message
 from oauth_mailer.accounts import Accounts
 from oauth_mailer.integrations.celery import OutboxTasks
 from oauth_mailer.outbox import Entry, Event, State
-from tests.outbox.killed import database_of, smtp_post
+from tests.faults.outbox_killed import database_of, smtp_post
 from tests.support.celery_app import make
 from tests.support.celery_worker import CeleryWorker, celery_worker
 from tests.support.halts import Stop, before

@@ -1,8 +1,8 @@
 """Workers that are killed at random moments, and whether anything is lost or accepted twice.
 
-    python -m tests.outbox.kill_runs kills 200 sqlite|postgresql
-    python -m tests.outbox.kill_runs drain 2000 WORKERS
-    python -m tests.outbox.kill_runs steps 1 sqlite|postgresql
+    python -m tests.faults.outbox_kill_runs kills 200 sqlite|postgresql
+    python -m tests.faults.outbox_kill_runs drain 2000 WORKERS
+    python -m tests.faults.outbox_kill_runs steps 1 sqlite|postgresql
 
 ``kills``: one worker is killed so many times, and each fourth time a program that adds; ``drain``: several
 workers, each killed and started again, until so many messages have left PostgreSQL; ``steps``: a worker is
@@ -185,7 +185,7 @@ def drain(post: Post, messages: int, workers: int, seed: int, longest: float = 1
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.outbox.kill_runs", usage=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.outbox_kill_runs", usage=__doc__)
     parser.add_argument("what", choices=["kills", "drain", "steps"])
     parser.add_argument("count", type=int)
     parser.add_argument("where", nargs="?", default="postgresql")

@@ -14,7 +14,7 @@ from tests.support.outbox_databases import HISTORY, OutboxDatabase, PostgresqlDa
 from tests.support.outbox_post import Post
 from tests.support.smtp_script import SmtpScript
 
-from .killed import ONE_BY_ONE, database_of, smtp_post
+from .outbox_killed import ONE_BY_ONE, database_of, smtp_post
 
 OK = b"250 2.0.0 Ok\r\n"
 SHORT = {"lease": 1.0}

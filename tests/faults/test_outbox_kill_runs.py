@@ -13,7 +13,7 @@ from tests.support.outbox_post import Post
 from tests.support.outbox_steps import killed_at
 from tests.support.smtp_script import SmtpScript
 
-from .kill_runs import drain, each_step, post_at, random_kills, set_up
+from .outbox_kill_runs import drain, each_step, post_at, random_kills, set_up
 
 pytestmark = pytest.mark.fault(35)
 

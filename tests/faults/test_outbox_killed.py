@@ -23,7 +23,7 @@ from tests.support.outbox_post import Post
 from tests.support.outbox_processes import until
 from tests.support.smtp_script import SmtpScript, Step, Talk
 
-from .killed import ONE_BY_ONE, database_of, gmail_post, smtp_post
+from .outbox_killed import ONE_BY_ONE, database_of, gmail_post, smtp_post
 
 pytestmark = pytest.mark.fault(35)
 
