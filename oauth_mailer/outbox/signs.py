@@ -72,7 +72,9 @@ def is_dead(worker: str, home: Path) -> bool:
 
 def dead(home: Path) -> set[str]:
     """The names of all of this machine's workers that are no more and have left a file."""
-    names = (path.name.removesuffix(".lock") for path in _folder(home).glob(f"{_machine()}-*.lock"))
+    names: list[str] = []
+    with suppress(OSError):  # another user's folder
+        names += (path.name.removesuffix(".lock") for path in _folder(home).glob(f"{_machine()}-*.lock"))
     return {name for name in names if is_dead(name, home)}
 
 

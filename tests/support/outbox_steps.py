@@ -138,7 +138,8 @@ class Proxy:
                     if this:
                         self._cut = server
                 server.sendall(data)
-            server.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it has parted already
+                server.shutdown(socket.SHUT_WR)
 
     def _answers(self, client: socket.socket, server: socket.socket) -> None:
         with server:
