@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -167,10 +168,11 @@ def test_a_cell_cannot_add_recipients(tmp_path: Path, cell: str) -> None:
 
 
 @pytest.fixture
-def outbox(home: Path) -> Outbox:
+def outbox(home: Path) -> Iterator[Outbox]:
     sent = {"folder": str(home / "sent")}
     Accounts(home).add(Account(address=ME, transport="file", auth="none", host="localhost", options=sent))
-    return Outbox(home=home)
+    with Outbox(home=home) as made:
+        yield made
 
 
 def test_a_job_begun_anew_adds_what_is_missing_only(home: Path, tmp_path: Path, outbox: Outbox) -> None:

@@ -41,12 +41,24 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
     sent.
     """
 
-    def __init__(self, fail_silently: bool = False, **options: Any) -> None:
-        super().__init__(fail_silently=fail_silently)
+    def __init__(
+        self,
+        fail_silently: bool = False,
+        *,
+        alias: str | None = None,
+        account: str = "",
+        fallback: Sequence[str] | None = None,
+        queue: bool | None = None,
+        **options: Any,
+    ) -> None:
+        # Django 6.1 makes backends of MAILERS, with an alias, and refuses options that nobody knows. Before,
+        # it hands over a user name and a password, which say nothing here.
+        super().__init__(**({} if alias is None else {"alias": alias, **options}))
+        self.fail_silently = fail_silently
         own = getattr(settings, "OAUTH_MAILER", {})
-        self._account: str = options.get("account") or own.get("ACCOUNT", "")
-        self._fallback: Sequence[str] | None = options.get("fallback", own.get("FALLBACK"))
-        self._queue: bool = options.get("queue", own.get("QUEUE", False))
+        self._account: str = account or own.get("ACCOUNT", "")
+        self._fallback: Sequence[str] | None = own.get("FALLBACK") if fallback is None else fallback
+        self._queue: bool = own.get("QUEUE", False) if queue is None else queue
         self._mailers: dict[str, Mailer] = {}
         self._outbox: Outbox | None = None
         self._kept = False  # by the caller, who will close it

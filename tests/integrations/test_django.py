@@ -22,6 +22,12 @@ from tests.cli.mailbox import Mailbox, mailboxes
 
 ME, OTHER = "me@corp.example", "other@corp.example"
 
+# Newer versions of Django prefer other words, and older ones know these only.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::PendingDeprecationWarning"),
+]
+
 
 @pytest.fixture(scope="module", autouse=True)
 def a_project() -> None:
