@@ -10,6 +10,7 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -44,8 +45,11 @@ def test_the_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("invitation.txt").write_text("---\nto: {{ email }}\nsubject: Hi\n---\nHello\n", "utf-8")
     Path("guests.csv").write_text("email,name\nann@example.com,Ann\n", "utf-8")
     Path("report.pdf").write_bytes(b"%PDF-1.4")
+    names: dict[str, Any] = {"__name__": "docs"}
     with oauth_mailer.capture():
-        exec(compile(code, "docs", "exec"), {"__name__": "docs"})
+        exec(compile(code, "docs", "exec"), names)
+    if "engine" in names:  # an application has it for as long as it runs
+        names["engine"].dispose()
 
 
 @pytest.mark.parametrize("code", blocks("py"))
