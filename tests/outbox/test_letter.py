@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -301,26 +302,21 @@ def test_a_file_that_is_gone_keeps_nothing_of_the_message(home: Path, tmp_path: 
 
 def test_a_file_that_is_being_written_keeps_nothing_of_the_message(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "growing.log"
-    path.write_bytes(bytes(20_000_000))
+    path.write_bytes(bytes(30_000_000))
     message = Message(to="ann@example.com", attachments=[path])
-    over = threading.Event()
-
-    def grow() -> None:
-        with path.open("ab", buffering=0) as file:
-            while not over.is_set():
-                file.write(b"x")
-
-    writer = threading.Thread(target=grow)
-    writer.start()
-    try:
-        with Outbox(home=home) as outbox:
-            with pytest.raises(MessageError) as caught:
-                outbox.add(message, account="me@example.org")
-            assert caught.value.code == "attachment-changed"
-            assert not list(outbox.find())
-    finally:
-        over.set()
-        writer.join()
+    # A process of its own, which is not held up by what this one computes.
+    program = "import sys\nfile = open(sys.argv[1], 'ab', buffering=0)\nwhile True: file.write(b'x')"
+    with subprocess.Popen([sys.executable, "-c", program, str(path)]) as writer:
+        try:
+            while path.stat().st_size == 30_000_000:  # until it writes
+                assert writer.poll() is None
+            with Outbox(home=home) as outbox:
+                with pytest.raises(MessageError) as caught:
+                    outbox.add(message, account="me@example.org")
+                assert caught.value.code == "attachment-changed"
+                assert not list(outbox.find())
+        finally:
+            writer.kill()
 
 
 def parts(place: Place) -> list[int]:
