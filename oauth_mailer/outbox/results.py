@@ -112,7 +112,7 @@ def _settled(row: Any, state: State, attempt: int, outcome: Outcome, now: float)
     }
     if state is State.SENT and outcome.cause is not Cause.SENT:
         values |= {"code": "", "text": ""}
-    if state is State.QUEUED and row.state == State.SENDING:
+    if state is State.QUEUED and row.state != State.QUEUED:  # what a person queued stays due as they said
         values["due"] = now + outcome.pause
     if outcome.refused:
         values["refused"] = _json(outcome.refused)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,8 @@ def test_what_a_worker_says_after_it_was_given_up_is_taken_for_the_truth(
             assert codes(post) == ["worker-lost"]
         else:
             assert post.states()[0] is State.QUEUED
+            due = post.outbox.get(post.entries[0].id).due
+            assert due > datetime.now(UTC) + timedelta(seconds=30), "the server said later, so it is later"
             assert codes(post)[0] == "worker-lost"
             assert post.accepted().total() == 2
 
