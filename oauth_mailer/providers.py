@@ -37,7 +37,8 @@ class Provider:
     provider fixes its form; ``max_size``: octets of the finished message; ``max_recipients``: of one message;
     ``sender_must_match``: the server refuses any From but the login itself; ``per_minute``, ``per_day``:
     messages that an account may send in any 60 seconds and 24 hours, ``per_day_own_domain``: the same for
-    addresses of a customer's domain; 0 where it is not known.
+    addresses of a customer's domain; 0 where it is not known; ``scopes``: what a consent asks for, where that
+    is not the default of the account's ``auth``.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Provider:
     per_day: int = 0
     per_day_own_domain: int = 0
     replies: str = ""
+    scopes: tuple[str, ...] = ()
     source: str = ""
 
 

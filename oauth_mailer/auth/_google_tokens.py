@@ -38,7 +38,7 @@ EARLY = 225.0
 
 def scopes_of(account: Account) -> tuple[str, ...]:
     """What this account asks for."""
-    return account.scopes or (SEND,)
+    return account.scopes or account.preset.scopes or (SEND,)
 
 
 def consent_slot(account: Account) -> Slot:
