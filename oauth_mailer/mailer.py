@@ -7,12 +7,12 @@ its caller gives it time to wait.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from .accounts import Account, Accounts
 from .address import Address
 from .auth import open_credential
 from .errors import Attempt, ConfigError, MailerError, OutcomeUnknown
+from .events import Sending, Trying, tell_of_cancelled
 from .i18n import _
 from .message import Envelope, Message, RawMessage
 from .mime import render
@@ -31,16 +32,12 @@ from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from .transports import TIMEOUT, Acceptance, Transport, open_transport
 
 if TYPE_CHECKING:
-    import asyncio
-
     from .transports.memory import Delivery, MemoryTransport
 
 __all__ = ["Mailer", "Receipt", "Route", "capture", "capturing", "open_mailer", "send"]
 
 _PAUSE = 5.0
 """Seconds until the next try where nobody said when; only for a caller who lets the mailer wait."""
-
-_log = logging.getLogger(__name__)
 
 
 class Mailer:
@@ -81,30 +78,30 @@ class Mailer:
         attempts: list[Attempt] = []
         failures: dict[int, MailerError] = {}
         due = dict.fromkeys(range(len(self.routes)), -math.inf)  # when each route may be tried
-        while due and (earliest := min(due.values())) <= end:
-            if (pause := earliest - time.monotonic()) > 0:
-                time.sleep(pause)
-            for number in [one for one, at in due.items() if at <= time.monotonic()]:
-                route = self.routes[number]
-                transport = _captured[-1] if _captured else route.transport
-                try:
-                    acceptance = self._try(route, transport, message, progress, only)
-                except MailerError as error:
-                    attempts.append(failed(route, transport, error))
-                    failures[number] = error
-                    _log.info("%s by %s: %s (%s)", message.id, route.account, error.verdict, error.code)
-                    if not error.try_next_route:
-                        error.attempts = tuple(attempts)
-                        raise
-                    del due[number]
-                    if error.retry_later:
-                        due[number] = time.monotonic() + (error.retry_after or _PAUSE)
-                else:
-                    _log.info("%s by %s: sent", message.id, route.account)
-                    return accepted(message, route, transport, acceptance, attempts)
-        final = _most_hopeful([failures[number] for number in sorted(failures)])
-        final.attempts = tuple(attempts)
-        raise final
+        with Sending(message.id) as sending:
+            while due and (earliest := min(due.values())) <= end:
+                if (pause := earliest - time.monotonic()) > 0:
+                    time.sleep(pause)
+                for number in [one for one, at in due.items() if at <= time.monotonic()]:
+                    route = self.routes[number]
+                    transport = _captured[-1] if _captured else route.transport
+                    try:
+                        with sending.attempt(route.account, transport.name) as trying:
+                            acceptance = self._try(route, transport, message, progress, only, trying=trying)
+                    except MailerError as error:
+                        attempts.append(failed(route, transport, error))
+                        failures[number] = error
+                        if not error.try_next_route:
+                            error.attempts = tuple(attempts)
+                            raise
+                        del due[number]
+                        if error.retry_later:
+                            due[number] = time.monotonic() + (error.retry_after or _PAUSE)
+                    else:
+                        return accepted(message, route, transport, acceptance, attempts)
+            final = most_hopeful([failures[number] for number in sorted(failures)])
+            final.attempts = tuple(attempts)
+            raise final
 
     async def asend(
         self,
@@ -121,11 +118,13 @@ class Mailer:
         import asyncio  # as heavy as all the rest together, and a plain send never needs it
 
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(None, partial(self.send, message, progress=progress, wait=wait))
+        # In the caller's context: what traces a request sees the send in it.
+        run = partial(copy_context().run, self.send, message, progress=progress, wait=wait)
+        work = loop.run_in_executor(None, run)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            work.add_done_callback(partial(_tell_of_cancelled, message.id))
+            work.add_done_callback(partial(tell_of_cancelled, message.id))
             raise
 
     def check(self, message: Message | RawMessage) -> Envelope:
@@ -160,6 +159,8 @@ class Mailer:
         only: Collection[str] | None,
     ) -> Acceptance:
         first = self.routes[0].sender
+        *,
+        trying: Trying,
         original = None if route.account == first.email else first
         envelope, content = render(message, route.sender, on_behalf_of=original)
         if only is not None:
@@ -168,9 +169,13 @@ class Mailer:
             )
         check(route, message, envelope, content, original)
         if progress is not None:
+        trying.size, trying.addresses = content.size, [one.email for one in envelope.recipients]
             progress(0, content.size)
         try:
-            return transport.send(envelope, content.watched(progress) if progress else content)
+            progress = trying.watched(progress)
+            acceptance = transport.send(envelope, content)
+            content = content.watched(progress)
+        trying.begun = progress is None  # then nobody sees how far it gets
         except MailerError:
             raise
         except Exception as error:  # a fault of ours proves nothing about what the provider has
@@ -183,6 +188,8 @@ class Mailer:
             ) from error
 
 
+        trying.refused = len(acceptance.refused)
+        return acceptance
 def open_mailer(
     account: str = "",
     *,
@@ -280,19 +287,3 @@ def _route(
         max_recipients=account.preset.max_recipients,
         sender_must_match=account.preset.sender_must_match,
     )
-
-
-def _most_hopeful(failures: Sequence[MailerError]) -> MailerError:
-    """What to report when every route failed: the one that passes with time, the soonest, else the first."""
-    later = [error for error in failures if error.retry_later]
-    if not later:
-        return failures[0]
-    return min(later, key=lambda error: error.retry_after or 0.0)
-
-
-def _tell_of_cancelled(message_id: str, work: asyncio.Future[Receipt]) -> None:
-    if work.cancelled():
-        return
-    error = work.exception()
-    verdict = error.verdict if isinstance(error, MailerError) else "unknown" if error else "sent"
-    _log.warning("%s: the task was cancelled while it was being sent; verdict: %s", message_id, verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -141,3 +141,11 @@ def accepted(
         refused=acceptance.refused,
         attempts=(*earlier, attempt),
     )
+
+
+def most_hopeful(failures: Sequence[MailerError]) -> MailerError:
+    """What to report when every route failed: the one that passes with time, the soonest, else the first."""
+    later = [error for error in failures if error.retry_later]
+    if not later:
+        return failures[0]
+    return min(later, key=lambda error: error.retry_after or 0.0)

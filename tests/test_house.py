@@ -27,7 +27,7 @@ LAYERS = (
     {"wire"},
     {"auth"},
     {"transports"},
-    {"logins", "routes"},
+    {"logins", "routes", "events"},
     {"mailer"},
     {"outbox", "testing"},
     {"merge", "integrations", "doctor"},

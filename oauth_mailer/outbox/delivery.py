@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from ..accounts import Account, Accounts
 from ..errors import ConfigError, MailerError, OutboxError
+from ..events import carrying, observed
 from ..mailer import Mailer, capturing
 from . import pacing, store
 from .caretaker import Settings
 from .claims import Claim
 from .database import Database
-from .letter import unpack
+from .letter import carried_with, unpack
 from .results import Outcome
 from .states import Cause
 from .verdicts import outcome_of_error, outcome_of_receipt
@@ -52,7 +53,8 @@ class Delivery:
             )
         try:
             mailer = self._mailer(entry.account, entry.fallback)
-            return outcome_of_receipt(mailer.send(message, progress=begins, only=only))
+            with carrying(carried_with(letter) if observed() else {}):
+                return outcome_of_receipt(mailer.send(message, progress=begins, only=only))
         except OutboxError as error:  # of our own: the lease was over before anything left
             return Outcome(cause=Cause.LATER, code=error.code, text=error.message)
         except MailerError as error:

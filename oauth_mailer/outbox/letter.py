@@ -18,12 +18,13 @@ from typing import Any
 
 from ..address import Address
 from ..errors import OutboxError
+from ..events import carried
 from ..i18n import _
 from ..message import Attachment, Message, RawMessage
 from ..mime import headers
 from ..mime.bodies import EncodedFile
 
-__all__ = ["Letter", "damaged", "pack", "subject_of", "unpack"]
+__all__ = ["Letter", "carried_with", "damaged", "pack", "subject_of", "unpack"]
 
 _FORM = 1
 _ADDRESSES = ("to", "cc", "bcc", "reply_to")
@@ -62,7 +63,7 @@ def pack(message: Message | RawMessage) -> Letter:
             "raw": part(b"".join(field for _name, field in message.fields) + b"\r\n" + message.body),
             "recipients": [one.email for one in message.recipients],
         }
-        made = {
+        made: dict[str, Any] = {
             "missing": [name for name in ("message-id", "date") if not message.has(name)],
             "id": message.id,
             "date": message.date.isoformat(),
@@ -91,6 +92,12 @@ def unpack(letter: Letter) -> Message | RawMessage:
     """The message that was kept. Raises ``OutboxError`` where it is not what was added any more."""
     try:
         kept = json.loads(letter.document)
+def carried_with(letter: Letter) -> dict[str, str]:
+    """What observers of the sends wanted kept with the message when it was added."""
+    found = json.loads(letter.document)["made"].get("carried")
+    return {str(name): str(text) for name, text in found.items()} if isinstance(found, dict) else {}
+
+
         if kept["form"] > _FORM:
             raise OutboxError(
                 _("The message was kept by a newer version of oauth-mailer."),
