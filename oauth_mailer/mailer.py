@@ -27,7 +27,7 @@ from .events import Sending, Trying, tell_of_cancelled
 from .i18n import _
 from .message import Envelope, Message, RawMessage
 from .mime import render
-from .routes import Receipt, Route, accepted, check, failed
+from .routes import Receipt, Route, accepted, check, failed, most_hopeful
 from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from .transports import TIMEOUT, Acceptance, Transport, open_transport
 

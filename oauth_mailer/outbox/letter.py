@@ -81,6 +81,8 @@ def pack(message: Message | RawMessage) -> Letter:
             for one in message.attachments
         ]
         made = {"id": message.id, "date": message.date.isoformat()}
+    if context := carried():
+        made["carried"] = context
     return Letter(
         document=_json({"form": _FORM, "said": said, "made": made}),
         parts=parts,
