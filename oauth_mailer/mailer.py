@@ -157,25 +157,25 @@ class Mailer:
         message: Message | RawMessage,
         progress: Callable[[int, int], None] | None,
         only: Collection[str] | None,
-    ) -> Acceptance:
-        first = self.routes[0].sender
         *,
         trying: Trying,
+    ) -> Acceptance:
+        first = self.routes[0].sender
         original = None if route.account == first.email else first
         envelope, content = render(message, route.sender, on_behalf_of=original)
         if only is not None:
             envelope = replace(
                 envelope, recipients=tuple(one for one in envelope.recipients if one.email in only)
             )
+        trying.size, trying.addresses = content.size, [one.email for one in envelope.recipients]
         check(route, message, envelope, content, original)
         if progress is not None:
-        trying.size, trying.addresses = content.size, [one.email for one in envelope.recipients]
-            progress(0, content.size)
-        try:
             progress = trying.watched(progress)
-            acceptance = transport.send(envelope, content)
+            progress(0, content.size)
             content = content.watched(progress)
         trying.begun = progress is None  # then nobody sees how far it gets
+        try:
+            acceptance = transport.send(envelope, content)
         except MailerError:
             raise
         except Exception as error:  # a fault of ours proves nothing about what the provider has
@@ -186,10 +186,10 @@ class Mailer:
                 code="internal",
                 hint=_("Look into the Sent folder before you send it again, and report the fault."),
             ) from error
-
-
         trying.refused = len(acceptance.refused)
         return acceptance
+
+
 def open_mailer(
     account: str = "",
     *,

@@ -90,16 +90,16 @@ def pack(message: Message | RawMessage) -> Letter:
     )
 
 
-def unpack(letter: Letter) -> Message | RawMessage:
-    """The message that was kept. Raises ``OutboxError`` where it is not what was added any more."""
-    try:
-        kept = json.loads(letter.document)
 def carried_with(letter: Letter) -> dict[str, str]:
     """What observers of the sends wanted kept with the message when it was added."""
     found = json.loads(letter.document)["made"].get("carried")
     return {str(name): str(text) for name, text in found.items()} if isinstance(found, dict) else {}
 
 
+def unpack(letter: Letter) -> Message | RawMessage:
+    """The message that was kept. Raises ``OutboxError`` where it is not what was added any more."""
+    try:
+        kept = json.loads(letter.document)
         if kept["form"] > _FORM:
             raise OutboxError(
                 _("The message was kept by a newer version of oauth-mailer."),
