@@ -106,6 +106,18 @@ PROVIDERS: tuple[Provider, ...] = (
         source="NI",
     ),
     Provider(
+        name="gmail-xoauth2",
+        title="Gmail (SMTP, OAuth)",
+        servers=_GMAIL_SMTP,
+        auth="google",
+        secret="oauth",
+        scopes=("https://mail.google.com/",),  # the only one that Gmail's SMTP takes
+        max_recipients=_GMAIL_MAX_RECIPIENTS,
+        per_day=_GMAIL_PER_DAY,
+        replies="gmail",
+        source="NI",
+    ),
+    Provider(
         name="qq",
         title=N_("QQ Mail"),
         domains=("qq.com", "vip.qq.com", "foxmail.com"),

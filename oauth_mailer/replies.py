@@ -19,8 +19,10 @@ from .i18n import N_, _
 
 __all__ = ["ROWS", "Row", "Stage", "decode_reply", "readable"]
 
-Stage = Literal["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "dot"]
-"""What the server answers: the connection, a command, or (``dot``) the end of the message."""
+Stage = Literal["connect", "ehlo", "starttls", "auth", "token", "mail", "rcpt", "data", "dot"]
+"""What the server answers: the connection, a command, or (``dot``) the end of the message.
+
+``token`` is a login by a token: rows for ``auth`` hold there too, after those for ``token`` before them."""
 
 MAX_SHOWN = 500
 """Characters of a reply that are shown."""
@@ -33,8 +35,8 @@ class Row:
     """One kind of reply.
 
     ``pattern``: a regular expression; ``word``: the error's stable code; ``cause`` and ``remedy`` may
-    name ``{host}``, ``{address}`` (the account's) and ``{reply}``; ``wait``: seconds until the next try makes
-    sense.
+    name ``{host}``, ``{address}`` (the account's), ``{reply}`` and ``{reason}`` (why a token is refused);
+    ``wait``: seconds until the next try makes sense.
     """
 
     pattern: str
@@ -147,6 +149,17 @@ _NETEASE = (
 
 _GMAIL = (
     Row(
+        r"token 53[45]",
+        LoginRequired,
+        "login-refused",
+        N_(
+            "Gmail's SMTP did not accept the access token{reason}. It has to be this account's own, of a "
+            "consent to https://mail.google.com/; in a Workspace domain an administrator may have switched "
+            "SMTP off: {reply}"
+        ),
+        _LOGIN,
+    ),
+    Row(
         r"auth 53[45] 5\.7\.(9|11|1|14)\b",
         LoginRequired,
         "login-refused",
@@ -195,6 +208,20 @@ _GENERAL = (
         "auth-mechanism",
         N_("{host} did not understand the login: {reply}"),
         _ADMIN,
+    ),
+    Row(
+        r"token 5\d\d .*insufficient_scope",
+        LoginRequired,
+        "scope-missing",
+        N_("{host} wants an access token with another scope{reason}: {reply}"),
+        _LOGIN,
+    ),
+    Row(
+        r"token 5",
+        LoginRequired,
+        "login-refused",
+        N_("{host} did not accept the access token{reason}: {reply}"),
+        _LOGIN,
     ),
     Row(r"auth 5", LoginRequired, "login-refused", N_("{host} refused the login: {reply}"), _LOGIN),
     Row(
@@ -266,20 +293,30 @@ ROWS: Mapping[str, tuple[Row, ...]] = {"qq": _QQ, "netease": _NETEASE, "gmail": 
 
 
 def decode_reply(
-    rows: str, stage: Stage, code: int, text: bytes, *, host: str = "", address: str = ""
+    rows: str,
+    stage: Stage,
+    code: int,
+    text: bytes,
+    *,
+    host: str = "",
+    address: str = "",
+    reason: bytes = b"",
 ) -> SendError:
     """The error for a reply that does not say yes.
 
     ``rows``: the name in ``ROWS``; ``stage``: what was answered; ``text``: the reply after its code, as it
-    came, with line breaks between several lines; ``host`` and ``address`` (the account's): for the texts.
+    came, with line breaks between several lines; ``host`` and ``address`` (the account's): for the texts;
+    ``reason``: what a server told of a token, as it came.
     """
     reply = f"{code} {readable(text)}".rstrip()
+    stages = ("token", "auth") if stage == "token" else (stage,)
     row = next(
         row
         for row in (*ROWS.get(rows, ()), *_GENERAL)
-        if re.match(row.pattern, f"{stage} {reply}", re.IGNORECASE)
+        if any(re.match(row.pattern, f"{one} {reply}", re.IGNORECASE) for one in stages)
     )
     values = {"host": host or _("The server"), "address": address, "reply": reply}
+    values["reason"] = _(" ({reason})").format(reason=readable(reason)) if reason else ""
     message, hint = _(row.cause).format(**values), _(row.remedy).format(**values)
     if row.kind is TransientError:
         return TransientError(message, code=row.word, hint=hint, text=reply, retry_after=row.wait)

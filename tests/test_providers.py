@@ -39,6 +39,7 @@ BY_DOMAIN = [
 ]
 BY_NAME = [
     ("gmail-smtp", "smtp.gmail.com", [(465, T), (587, S)], APP),
+    ("gmail-xoauth2", "smtp.gmail.com", [(465, T), (587, S)], OAUTH),
     ("exmail", "smtp.exmail.qq.com", [(465, T)], CLIENT),
     ("exmail-abroad", "hwsmtp.exmail.qq.com", [(465, T)], CLIENT),
     ("netease-enterprise", "smtp.qiye.163.com", [(465, T), (994, T)], CODE),

@@ -116,8 +116,8 @@ class SmtpTransport:
         secret = self._unrefused(credential.get())
         try:
             return self._logged_in(secret, credential)
-        except LoginRequired:
-            if credential.form != "bearer":
+        except LoginRequired as error:
+            if credential.form != "bearer" or error.code == "scope-missing":
                 raise
             # A token may be revoked before its time: it is renewed once, and tried on a new connection.
             renewed = credential.renew(secret)

@@ -109,9 +109,10 @@ class SmtpSession:
                     hint=_("Check the host and the port, or how the account logs in."),
                 )
             self.step = "auth"
-            reply = authenticate(self._open, mechanism, login)
-            if not reply.positive:
-                raise self._refusal("auth", reply)
+            answered = authenticate(self._open, mechanism, login, self.server)
+            if not answered.reply.positive:
+                stage: Stage = "token" if login.form == "bearer" else "auth"
+                raise self._refusal(stage, answered.reply, answered.reason)
             _log.debug("%s: logged in by %s", self.server.host, mechanism)
             self.usable = True
 
@@ -189,9 +190,15 @@ class SmtpSession:
             if not self.usable:
                 self.abandon()
 
-    def _refusal(self, stage: Stage, reply: Reply) -> SendError:
+    def _refusal(self, stage: Stage, reply: Reply, reason: bytes = b"") -> SendError:
         return decode_reply(
-            self._rows, stage, reply.code, reply.text, host=self.server.host, address=self._address
+            self._rows,
+            stage,
+            reply.code,
+            reply.text,
+            host=self.server.host,
+            address=self._address,
+            reason=reason,
         )
 
     def _ask(self, stage: Stage, line: bytes) -> Reply:
