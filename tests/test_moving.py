@@ -117,4 +117,7 @@ def test_a_missing_secret_exports_nothing(
 def test_the_command_line_is_checked() -> None:
     assert run("accounts", "export").code == 64
     assert run("accounts", "import", "a", "b").code == 64
+    missing = run("accounts", "import", "not-there.sealed")
+    assert missing.code == 66
+    assert "The file not-there.sealed cannot be read: No such file or directory." in missing.err
     assert run("accounts", "move", "a").code == 64

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     if output.json:
         output.record({"accounts": rows})
     elif rows:
-        output.result(_table(rows))
+        output.result("\n".join([_table(rows), *_endings(rows)]))
     else:
         output.say(_("No account is set up yet."))
         output.say(_("Run: oauth-mailer login you@example.com"), style="cyan")
@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 def _move(arguments: argparse.Namespace, output: Output) -> int:
     from ..logins.moving import export_accounts, import_accounts
+    from .inputs import require_readable
     from .terminal import open_prompt
 
     exports = arguments.action == "export"
@@ -84,7 +85,10 @@ def _move(arguments: argparse.Namespace, output: Output) -> int:
         said = _("{addresses} were written to {path}. Whoever has it and the passphrase can send as them.")
     else:
         moved = import_accounts(
-            path, replace_existing=arguments.replace, store=arguments.store, ask_passphrase=ask
+            require_readable(path),
+            replace_existing=arguments.replace,
+            store=arguments.store,
+            ask_passphrase=ask,
         )
         said = _("{addresses} are set up here, from {path}.")
     if output.json:
@@ -131,7 +135,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
             row["server"] or row["transport"],
             row["store"],
             row["logged_in"][:10],
-            states[row["login"]] or _end(row["ends_if_testing"]),
+            states[row["login"]],
         )
         for row in rows
     ]
@@ -143,8 +147,18 @@ def _table(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _end(moment: str) -> str:
-    """What is said of a consent that may end soon; later, it is proven that its app is not in testing."""
-    if not moment or datetime.fromisoformat(moment) < datetime.now(UTC):
-        return ""
-    return _("ends on {day} if its app is in testing").format(day=moment[:10])
+def _endings(rows: list[dict[str, Any]]) -> list[str]:
+    """What is said of consents that may end soon; later, it is proven that their app is not in testing."""
+    soon = [
+        row
+        for row in rows
+        if row["login"] == "set_up"
+        and row["ends_if_testing"]
+        and datetime.fromisoformat(row["ends_if_testing"]) >= datetime.now(UTC)
+    ]
+    return [
+        _("{address}: the login ends on {day} if its app is in testing").format(
+            address=row["address"], day=row["ends_if_testing"][:10]
+        )
+        for row in soon
+    ]

@@ -198,6 +198,7 @@ def _tell(sandbox: Sandbox, client: Path, output: Output) -> None:
         _export("OAUTH_MAILER_GMAIL_ENDPOINT", sandbox.gmail_endpoint),
         f"  oauth-mailer login you@gmail.com --client-secrets {_quoted(str(client))}",
         f"  {smtp} --smtp-port {server.port}",
+        "  # " + _("or with STARTTLS:"),
         f"  {smtp} --smtp-port {server.starttls_port} --security starttls",
         f'  oauth-mailer send --from {address} --to ann@example.com --subject Hello --text "It works."',
         "",
@@ -260,7 +261,7 @@ def _parts(event: Event, fields: dict[str, Any]) -> list[str]:
     ]
     if event.message:
         parts += [
-            _("{id} from {sender} to {recipients}, {size} octets, SHA-256 {sha256}, {file}").format(
+            _("from {sender} to {recipients}, {size} octets, {file}").format(
                 **{**fields, "recipients": ", ".join(event.message.recipients)}
             )
         ]

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         output.record({"status": "passed", "messages": shown})
     output.say()
     output.say(_("All of it works on this machine: consent, token, Gmail API, SMTP."), style="green")
-    output.say(_("Next, with your own: oauth-mailer login --help"))
+    output.say(_("Next, with your own address, Gmail, QQ, 163 or another: oauth-mailer login ADDRESS"))
     return OK
 
 

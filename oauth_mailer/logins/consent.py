@@ -207,5 +207,7 @@ def _next_step(account: Account) -> str:
         if account.scopes  # more than to send mail
         else _("It may send mail, and nothing else. Its token rests in the store {store}.")
     ).format(address=account.address, provider=account.preset.title, store=account.store)
+    if account.store == "memory":  # it ends with this process: the command would find no account
+        return kept
     command = 'oauth-mailer send --from {address} --to {address} --subject Hello --text "It works."'
     return "\n".join((kept, _("Try it in the terminal:"), "$ " + command.format(address=account.address)))

@@ -170,4 +170,7 @@ def _unlock() -> str:
 
 
 def _otherwise() -> str:
-    return _("Without a keyring: set OAUTH_MAILER_STORE=encrypted_file and OAUTH_MAILER_PASSPHRASE_FILE.")
+    return _(
+        "Without a keyring: set OAUTH_MAILER_STORE=encrypted_file. At a terminal its passphrase is asked "
+        "for; elsewhere OAUTH_MAILER_PASSPHRASE_FILE names the file that has it."
+    )
