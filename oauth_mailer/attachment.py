@@ -67,6 +67,8 @@ class Attachment:
         media_type: str | None = None,
         content_id: str | None = None,
     ) -> None:
+        if not isinstance(content, bytes | bytearray | memoryview | str | os.PathLike):
+            raise TypeError(f"the content must be octets or a path, not {type(content).__name__}")
         data = bytes(content) if isinstance(content, bytes | bytearray | memoryview) else _file(Path(content))
         given = (
             filename if filename is not None else data.name if isinstance(data, Path) else "attachment.bin"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,8 @@ from .raw_message import RawMessage
 __all__ = ["Attachment", "Envelope", "Message", "Priority", "RawMessage"]
 
 Priority = Literal["high", "normal", "low"]
-Recipients = str | Address | Iterable[str | Address]
+Recipients = str | Address | Iterable[str | Address] | None
+Files = str | os.PathLike[str] | Attachment | Iterable[str | os.PathLike[str] | Attachment] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Message:
     ``from_name``: the name beside the sending address; ``in_reply_to``, ``references``: Message-IDs of the
     thread (RFC 5322 §3.6.4); ``list_unsubscribe``: https or mailto URIs (RFC 2369), with ``one_click`` for
     RFC 8058; ``priority``: ``high``, ``normal`` or ``low``; ``id``: the Message-ID, ``date``: with a time
-    zone; both are fixed here, and so the same on every attempt. Blanks around a header are not kept.
+    zone; both are fixed here, and so the same on every attempt. Blanks around a header are not kept. Where
+    there may be none, ``None`` says so too.
 
     Raises ``MessageError`` for anything that cannot be sent as it is.
     """
@@ -83,19 +86,18 @@ class Message:
         text: str | None = None,
         html: str | None = None,
         reply_to: Recipients = (),
-        attachments: Iterable[str | os.PathLike[str] | Attachment] = (),
-        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        attachments: Files = (),
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = (),
         from_name: str = "",
-        in_reply_to: str | Iterable[str] = (),
-        references: str | Iterable[str] = (),
-        list_unsubscribe: str | Iterable[str] = (),
+        in_reply_to: str | Iterable[str] | None = (),
+        references: str | Iterable[str] | None = (),
+        list_unsubscribe: str | Iterable[str] | None = (),
         one_click: bool = False,
         priority: Priority = "normal",
         id: str | None = None,  # noqa: A002 - the header's own name
         date: datetime | None = None,
     ) -> None:
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
-        files = [attachments] if isinstance(attachments, str | os.PathLike | Attachment) else attachments
+        pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
         values: dict[str, Any] = {
             "to": _addresses(to),
             "cc": _addresses(cc),
@@ -104,14 +106,12 @@ class Message:
             "text": body(text),
             "html": body(html),
             "reply_to": _addresses(reply_to),
-            "attachments": tuple(
-                one if isinstance(one, Attachment) else Attachment(Path(one)) for one in files
-            ),
+            "attachments": _files(attachments),
             "headers": tuple(header(name, value) for name, value in pairs),
             "from_name": check_text(from_name, lambda: _("A display name")).strip(" "),
-            "in_reply_to": message_ids(in_reply_to),
-            "references": message_ids(references),
-            "list_unsubscribe": uris(list_unsubscribe),
+            "in_reply_to": message_ids(in_reply_to or ()),
+            "references": message_ids(references or ()),
+            "list_unsubscribe": uris(list_unsubscribe or ()),
             "one_click": one_click,
             "priority": priority,
             "id": _one_id(id) if id else new_message_id(),
@@ -163,6 +163,10 @@ class Message:
 
 
 def _addresses(value: Recipients) -> tuple[Address, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, Mapping):  # its names would be lost
+        raise TypeError("recipients must be texts or Address, not a mapping: Address(email, name)")
     if isinstance(value, str):
         return Address.parse_list(value) if value.strip() else ()
     if isinstance(value, Address):
@@ -171,6 +175,26 @@ def _addresses(value: Recipients) -> tuple[Address, ...]:
     for one in value:
         found.extend((one,) if isinstance(one, Address) else Address.parse_list(one))
     return tuple(found)
+
+
+def _files(value: Files) -> tuple[Attachment, ...]:
+    if value is None:
+        return ()
+    # The keys of a mapping, or the lines of an open file, would be taken for paths.
+    if isinstance(value, Mapping | io.IOBase):
+        raise _no_file(value)
+    files = [value] if isinstance(value, str | bytes | os.PathLike | Attachment) else value
+    found: list[Attachment] = []
+    for one in files:
+        if not isinstance(one, str | os.PathLike | Attachment):
+            raise _no_file(one)
+        found.append(one if isinstance(one, Attachment) else Attachment(Path(one)))
+    return tuple(found)
+
+
+def _no_file(value: object) -> TypeError:
+    kind = type(value).__name__
+    return TypeError(f"attachments must be paths or Attachment, not {kind}: Attachment(octets, filename=...)")
 
 
 def _one_id(value: str) -> str:

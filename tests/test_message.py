@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import mimetypes
 import os
 import pickle
@@ -386,13 +387,44 @@ def test_a_date_has_a_time_zone_and_whole_seconds() -> None:
         {"html": 1},
         {"to": [None]},
         {"to": 1},
+        {"to": {"ann@example.com": "Ann"}},
+        {"cc": {"name": "Ann", "address": "ann@example.com"}},
         {"attachments": [b"x"]},
+        {"attachments": b"x"},
+        {"attachments": {"report.pdf": b"x"}},
+        {"attachments": io.StringIO("report.pdf\n")},
+        {"attachments": [io.BytesIO(b"x")]},
         {"no": 1},
     ],
 )
 def test_what_is_of_the_wrong_type_is_a_programming_error(fields: dict[str, Any]) -> None:
     with pytest.raises(TypeError):
         Message(**{"to": ANN, **fields})
+
+
+def test_who_attaches_octets_or_an_open_file_is_told_how() -> None:
+    for given in ([b"x"], {"report.pdf": b"x"}, io.BytesIO(b"x")):
+        with pytest.raises(TypeError, match=r"Attachment\(octets, filename="):
+            Message(to=ANN, attachments=given)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="octets or a path, not BytesIO"):
+        Attachment(io.BytesIO(b"x"))  # type: ignore[arg-type]
+
+
+def test_none_says_that_there_is_none() -> None:
+    names = (
+        "cc",
+        "bcc",
+        "reply_to",
+        "attachments",
+        "headers",
+        "in_reply_to",
+        "references",
+        "list_unsubscribe",
+    )
+    none: dict[str, Any] = dict.fromkeys(names)
+    message = Message(to=ANN, **none)
+    assert [getattr(message, name) for name in names] == [()] * len(names)
+    assert Message(to=None, bcc=ANN).bcc == (ANN,)
 
 
 # Values
