@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any, NoReturn
@@ -41,6 +41,8 @@ COMMANDS = {
 LEADING = ("-h", "--help", "-q", "--quiet", "-v", "--verbose", "--json", "-V", "--version")
 """The options that may stand before the command."""
 
+_LOGS = ("log_file", "log_format", "log_recipients")
+
 _HIDDEN = {"__complete": "completing"}
 """For the scripts that complete what is typed in a shell."""
 
@@ -50,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     ``argv``: the arguments after the program's name, by default those of this process. Raises nothing.
     """
-    with _termination_heard():
-        return _main(list(sys.argv[1:] if argv is None else argv))
+    with _termination_heard(), ExitStack() as ends:
+        return _main(list(sys.argv[1:] if argv is None else argv), ends)
 
 
 def sendmail() -> int:
@@ -59,7 +61,7 @@ def sendmail() -> int:
     return main(["sendmail", *sys.argv[1:]])
 
 
-def _main(words: list[str]) -> int:
+def _main(words: list[str], ends: ExitStack) -> int:
     output = Output(json="--json" in words)
     make_lenient()
     describe: Any = failure
@@ -71,8 +73,10 @@ def _main(words: list[str]) -> int:
         describe = getattr(module, "failure", failure)
         arguments = module.parser().parse_args(rest)
         output = Output(json=getattr(arguments, "json", False), quiet=arguments.quiet)
-        if arguments.verbose:
-            _log_to_standard_error()
+        if arguments.verbose or any(getattr(arguments, name, None) for name in _LOGS):
+            from .logs import logging_as_asked
+
+            output = ends.enter_context(logging_as_asked(arguments, output))
         code: int = module.run(arguments, output)
         return code
     except SystemExit as done:  # argparse, after --help
@@ -185,19 +189,3 @@ def _fault(error: Exception) -> Fault:
         code="internal",
         hint=_("To see where, set OAUTH_MAILER_DEBUG=1 and run it again; please report what it shows."),
     )
-
-
-def _log_to_standard_error() -> None:
-    import logging
-
-    from .output import printable
-
-    class Escaping(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return printable(super().format(record))
-
-    handler = logging.StreamHandler()
-    handler.setFormatter(Escaping("%(asctime)s %(name)s: %(message)s"))
-    logger = logging.getLogger("oauth_mailer")
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)

@@ -84,6 +84,25 @@ class Parser(argparse.ArgumentParser):
         """A titled group of options."""
         return self.add_argument_group(title)
 
+    def log_options(self) -> None:
+        """Add the options of the commands that send."""
+        group = self.group(_("Log"))
+        group.add_argument(
+            "--log-file",
+            metavar="FILE",
+            help=_("append a line for each try to send, and for what else happens; made for its owner only"),
+        )
+        group.add_argument(
+            "--log-format",
+            choices=("text", "json"),
+            help=_("of the log; without --log-file it goes to standard error, with json nothing else does"),
+        )
+        group.add_argument(
+            "--log-recipients",
+            choices=("count", "hash", "clear"),
+            help=_("how the log tells them: how many (count), by salted hashes, or their addresses"),
+        )
+
     def common(self, *, json: bool = True) -> None:
         """Add the options that every command has. ``json``: whether it prints a result."""
         group = self.group(_("Common options"))

@@ -64,5 +64,6 @@ FILES = (
     Fact("secrets.sealed", N_("the secrets, where they rest in the encrypted file")),
     Fact("outbox.db", N_("the outbox")),
     Fact("refused.json", N_("which codes were refused, by a slow hash, so that none is shown again")),
+    Fact("log-salt", N_("what is hashed with the recipients in a log, if that was asked for")),
 )
 """In ``OAUTH_MAILER_HOME``."""

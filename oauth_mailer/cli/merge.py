@@ -61,6 +61,7 @@ def parser() -> Parser:
     made.add_argument("--queue", action="store_true", help=_("keep them in the outbox; a worker sends them"))
     made.add_argument("--workers", type=int, default=1, metavar="N", help=_("messages sent at a time (1)"))
     made.add_argument("--report", metavar="FILE", help=_("write what became of each row, as CSV"))
+    made.log_options()
     made.common()
     return made
 

@@ -61,6 +61,7 @@ def parser() -> Parser:
     )
     way.add_argument("--dry-run", action="store_true", help=_("show what would be sent, and send nothing"))
     add_options(made)
+    made.log_options()
     made.common()
     return made
 

@@ -77,6 +77,7 @@ def parser() -> Parser:
         made.add_argument(f"-{option}", dest="unused", help=argparse.SUPPRESS)
     for option in "AGUmns":
         made.add_argument(f"-{option}", dest="unused", action="store_true", help=argparse.SUPPRESS)
+    made.log_options()
     made.common()
     return made
 

@@ -72,6 +72,7 @@ def parser() -> Parser:
         choices=("hold", "resend"),
         help=_("what may have been sent: keep it for you, or send it again (as configured, else hold)"),
     )
+    made.log_options()
     made.common()
     return made
 
@@ -167,8 +168,10 @@ class _Teller(logging.Handler):
 
 @contextmanager
 def _warnings_shown(output: Output) -> Iterator[None]:
+    from ..logs import on_standard_error
+
     logger = logging.getLogger("oauth_mailer")
-    if logger.handlers:  # --verbose shows them already
+    if on_standard_error(logger):  # --verbose shows them already
         yield
         return
     teller = _Teller(output)
