@@ -83,7 +83,7 @@ def path(tmp_path: Path) -> Path:
 def test_attachments_are_paths_or_attachments(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(path.parent)
     for given in (path, str(path), [path], [str(path)], Attachment(path), [Attachment(str(path))], path.name):
-        (attachment,) = Message(to=ANN, attachments=given).attachments  # type: ignore[arg-type]
+        (attachment,) = Message(to=ANN, attachments=given).attachments
         assert attachment == Attachment(path)
         assert (attachment.filename, attachment.media_type) == ("报告 1.pdf", "application/pdf")
         assert attachment.content == path
