@@ -34,7 +34,8 @@ class _Parser(Parser):
         words = [word for word in args if word == "-q" or not word.startswith("-q")]
         values, extra = self.parse_known_args(words, namespace)
         values.recipients += [word for word in extra if not word.startswith("-")]
-        if unknown := [word for word in extra if word.startswith("--")]:
+        # msmtp's -P and -S send nothing; who asks for that must not be sent for.
+        if unknown := [word for word in extra if word.startswith(("--", "-P", "-S"))]:
             raise self._usage_error(_("There is no option {option}.").format(option=unknown[0]))
         return values
 
@@ -57,15 +58,25 @@ def parser() -> Parser:
         ),
     )
     made.add_argument("recipients", nargs="*", metavar="ADDRESS", help=_("a recipient"))
-    made.add_argument("-t", dest="from_headers", action="store_true", help=_("also those in To, Cc and Bcc"))
+    made.add_argument(
+        "-t",
+        "--read-recipients",
+        dest="from_headers",
+        action="store_true",
+        help=_("also those in To, Cc and Bcc"),
+    )
     made.add_argument("-i", dest="dots", action="store_true", help=_("a lone dot does not end the text"))
     made.add_argument(
         "-f",
         "-r",
+        "--from",
         dest="sender",
         metavar="ADDRESS",
         default="",
         help=_("the account, if it is one of yours; else that in From, else the default one"),
+    )
+    made.add_argument(
+        "-a", "--account", metavar="ADDRESS", default="", help=_("the account, whatever -f and From say")
     )
     made.add_argument(
         "-F", dest="name", metavar="NAME", default="", help=_("your name, as recipients see it")
@@ -133,7 +144,7 @@ def _account(arguments: argparse.Namespace) -> tuple[str, Mapping[str, Sequence[
         user: [who] if isinstance(who, str) else [str(one) for one in who] for user, who in table.items()
     }
     sender = arguments.sender.strip("<> ")
-    account = sender if sender in accounts else str(settings.get("account", ""))
+    account = arguments.account or (sender if sender in accounts else str(settings.get("account", "")))
     return account, aliases, settings.get("queue") is True
 
 

@@ -81,6 +81,18 @@ def test_the_sender_names_the_account(boxes: list[Mailbox]) -> None:
     assert received(boxes[0])["from"] == f"The Box <{ME}>"
 
 
+def test_who_comes_from_msmtp_names_the_account_by_a(boxes: list[Mailbox]) -> None:
+    text = b"From: Me <" + ME.encode() + b">\nTo: ann@example.com\nSubject: Hi\n\nHello\n"
+    assert sendmail("-a", OTHER, "-t", text=text).code == 0
+    assert sendmail("--account=" + OTHER, f"--from={ME}", "--read-recipients", text=text).code == 0
+    assert [len(box.messages) for box in boxes] == [0, 2]
+    assert boxes[1].messages[0].recipients == ["ann@example.com"]
+    assert sendmail("-a", "gmail", "-t", text=text).code == 78, "no account has that name"
+    for shown_only in ("-P", "--pretend", "-S", "--serverinfo"):
+        assert sendmail(shown_only, "-t", text=text).code == 64
+    assert [len(box.messages) for box in boxes] == [0, 2]
+
+
 def test_a_lone_dot_ends_the_text_unless_i_says_otherwise(box: Mailbox) -> None:
     text = b"To: ann@example.com\nSubject: Hi\n\none\n.\ntwo\n"
     assert sendmail("-t", text=text).code == 0
