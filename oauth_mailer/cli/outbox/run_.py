@@ -72,6 +72,16 @@ def parser() -> Parser:
         choices=("hold", "resend"),
         help=_("what may have been sent: keep it for you, or send it again (as configured, else hold)"),
     )
+    metrics = made.group(_("Metrics for Prometheus"))
+    metrics.add_argument(
+        "--metrics-port", type=int, metavar="PORT", help=_("serve them at http://ADDRESS:PORT/metrics")
+    )
+    metrics.add_argument(
+        "--metrics-address",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help=_("of this machine, from where they are served; by default for this machine only (127.0.0.1)"),
+    )
     made.log_options()
     made.common()
     return made
@@ -90,6 +100,12 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
                 code="usage",
                 hint=_("Give {least} to {most}.").format(least=least, most=most),
             )
+    if arguments.metrics_port is not None and not 0 <= arguments.metrics_port <= 65535:
+        raise UsageError(
+            _("{option} is out of range.").format(option="--metrics-port"),
+            code="usage",
+            hint=_("Give {least} to {most}.").format(least=0, most=65535),
+        )
     from ...outbox import Outbox
 
     stop = threading.Event()
@@ -105,7 +121,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     ):
         report = Report(outbox, output, once=arguments.once)
         try:
-            with report.watching(stop):
+            with _metrics_served(outbox, arguments, output), report.watching(stop):
                 _send(outbox, report, arguments, stop)
         except KeyboardInterrupt as error:
             abandoned = isinstance(error.__context__, KeyboardInterrupt)
@@ -115,6 +131,18 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         stats = outbox.stats()
         report.tell_who_waits(stats)
         return _exit_code(report, stats)
+
+
+@contextmanager
+def _metrics_served(outbox: Outbox, arguments: argparse.Namespace, output: Output) -> Iterator[None]:
+    if arguments.metrics_port is None:
+        yield
+        return
+    from ...integrations.metrics_server import served
+
+    with served(outbox, arguments.metrics_port, arguments.metrics_address) as url:
+        output.say(_("Metrics: {url}").format(url=url))
+        yield
 
 
 def _send(outbox: Outbox, report: Report, arguments: argparse.Namespace, stop: threading.Event) -> None:
