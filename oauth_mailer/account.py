@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast, get_args
 
 from .errors import ConfigError
@@ -12,6 +12,7 @@ from .i18n import _
 from .providers import CUSTOM, Provider, Security, Server, provider_for, provider_named
 
 __all__ = [
+    "WAYS",
     "Account",
     "account_from",
     "account_in_environment",
@@ -19,6 +20,9 @@ __all__ = [
     "secret_variable",
     "table_from",
 ]
+
+WAYS = ("gmail", "smtp")
+"""The transports of which one may step in for the other, for the same account."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class Account:
     ``auth_uri``, ``token_uri``, ``revocation_uri``). ``login_required``: the provider was found to accept its
     secret no longer; ``logged_in``: when a person last logged in (ISO 8601, UTC). ``per_minute``,
     ``per_day``: how many messages the outbox sends by it at most, 0 for what the provider is known to allow.
+    ``fallback``: what steps in, in order: addresses of accounts, or another way of this one (see ``by``).
     ``options``: what a kind of transport needs besides. Raises ``ConfigError`` for values that cannot be
     right.
     """
@@ -132,6 +137,19 @@ class Account:
         limits = {60: self.per_minute or known.per_minute, 86_400: self.per_day or a_day}
         return {seconds: messages for seconds, messages in limits.items() if messages}
 
+    def by(self, way: str) -> Account:
+        """The same account by another of ``WAYS``: Gmail's API, or its SMTP.
+
+        Only a consent of Google's serves both. Raises ``ConfigError`` for any other way.
+        """
+        if self.auth not in _TWO_WAYS or way not in WAYS or way == self.transport:
+            raise ConfigError(
+                _("{address} cannot fall back on {way!r}.").format(address=self.address, way=way),
+                code="fallback-unknown",
+                hint=_("Name another account by its address; or smtp, for an account by the Gmail API."),
+            )
+        return replace(self, transport=way)
+
     @property
     def login_name(self) -> str:
         """The user name for the server."""
@@ -140,6 +158,7 @@ class Account:
         return self.address.rpartition("@")[0] if self.preset.username == "local part" else self.address
 
 
+_TWO_WAYS = frozenset({"google", "service_account"})
 _LISTS = frozenset({"fallback", "scopes"})
 _TYPES = {"port": int, "login_required": bool, "per_minute": int, "per_day": int}
 _CLIENT = frozenset({"client_id", "auth_uri", "token_uri", "revocation_uri"})

@@ -138,6 +138,13 @@ class Accounts:
             hint=_("Run: oauth-mailer login {address}").format(address=address),
         )
 
+    def stand_in(self, account: Account, name: str) -> Account:
+        """What this account falls back on by this name: another account, or itself by another way.
+
+        ``name``: an address, or a way as of ``Account.by``. Raises ``ConfigError`` where there is none.
+        """
+        return self.get(name) if "@" in name else account.by(name)
+
     def store_settings(self, kind: str) -> Mapping[str, Any]:
         """The settings of this kind of token store: the table ``[stores.KIND]``."""
         return self._tables("stores").get(kind, {})

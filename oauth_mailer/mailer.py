@@ -201,10 +201,11 @@ def open_mailer(
 ) -> Mailer:
     """A mailer for accounts of the configuration. Connects to nothing and reads no secret yet.
 
-    ``account``: its address, by default the default account; ``fallback``: the addresses to try next, by
-    default those of the account's configuration; ``home``: the folder of the configuration; ``store``: a
-    token store in place of the configured one; ``timeout``: seconds for one step on the network;
-    ``ask_passphrase``: asks a person for the passphrase of a store that needs one, by default nobody is.
+    ``account``: its address, by default the default account; ``fallback``: the addresses to try next, or
+    ``smtp`` for the same account by SMTP, by default those of its configuration; ``home``: the folder of the
+    configuration; ``store``: a token store in place of the configured one; ``timeout``: seconds for one step
+    on the network; ``ask_passphrase``: asks a person for the passphrase of a store that needs one, by default
+    nobody is.
 
     Raises ``ConfigError`` where there is no such account.
     """
@@ -215,7 +216,7 @@ def open_mailer(
     addresses = first.fallback if fallback is None else fallback
     if isinstance(addresses, str):  # one alone, which is a sequence of letters too
         addresses = (addresses,)
-    chosen = [first, *(accounts.get(address) for address in addresses)]
+    chosen = [first, *(accounts.stand_in(first, name) for name in addresses)]
     return Mailer(_route(one, accounts, store, timeout, ask_passphrase) for one in chosen)
 
 

@@ -25,16 +25,20 @@ from ._google_client import Client, client_from, read_client
 from ._google_consent import IDENTITY, ConsentRequest
 from ._google_endpoint import Endpoint
 from ._google_refresh import refreshed
+from ._google_scopes import ALL, SENDING, check_scopes
 from ._google_tokens import Access, Consent, access_slot, consent_slot, scopes_of
 
 __all__ = [
+    "ALL",
     "IDENTITY",
+    "SENDING",
     "Access",
     "Client",
     "Consent",
     "ConsentRequest",
     "GoogleCredential",
     "access_slot",
+    "check_scopes",
     "client_from",
     "consent_slot",
     "ends_if_testing",
@@ -54,7 +58,11 @@ _log = logging.getLogger(__name__)
 
 
 def open(account: Account, store: TokenStore, home: Path, timeout: float) -> GoogleCredential:  # noqa: A001
-    """The credential of an account with ``auth = "google"``."""
+    """The credential of an account with ``auth = "google"``.
+
+    Raises ``LoginRequired`` where what was consented to does not let it send by its transport.
+    """
+    check_scopes(account)
     return GoogleCredential(account, store, home, timeout=timeout)
 
 

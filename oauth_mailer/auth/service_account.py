@@ -21,6 +21,7 @@ from ..stores import Secret, Slot, TokenStore
 from ..wire.endpoint import check_endpoint
 from ._google_endpoint import Endpoint, nonsense
 from ._google_refresh import refusal
+from ._google_scopes import check_scopes
 from ._google_tokens import Access, access_slot, scopes_of
 
 __all__ = ["ServiceAccountCredential", "forget", "key_slot", "read_key"]
@@ -34,7 +35,8 @@ _log = logging.getLogger(__name__)
 
 
 def open(account: Account, store: TokenStore, home: Path, timeout: float) -> ServiceAccountCredential:  # noqa: A001
-    """The credential of an account with ``auth = "service_account"``."""
+    """The credential of an account with ``auth = "service_account"``; raises as that of ``google`` does."""
+    check_scopes(account)
     return ServiceAccountCredential(account, store, timeout=timeout)
 
 

@@ -43,6 +43,7 @@ def parser() -> Parser:
         examples=(
             "oauth-mailer login me@gmail.com",
             "oauth-mailer login me@gmail.com --client-secrets ~/Downloads/client_secret.json",
+            "oauth-mailer login me@gmail.com --provider gmail-xoauth2",
             "oauth-mailer login me@qq.com",
             "oauth-mailer login me@corp.example --provider exmail",
             "oauth-mailer login me@corp.example --host mail.corp.example --smtp-port 587 --security starttls",
@@ -61,6 +62,15 @@ def parser() -> Parser:
         ),
     )
     account.add_argument("--name", help=_("your name, as recipients see it"))
+    account.add_argument(
+        "--fallback",
+        action="append",
+        metavar="ADDRESS",
+        help=_(
+            "the account to use if it is certain that this one did not send; smtp: this one by Gmail's SMTP, "
+            "which needs a consent to all of the mailbox; may be repeated"
+        ),
+    )
     account.add_argument("--default", action="store_true", help=_("make it the default account"))
     account.add_argument(
         "--store",
@@ -142,6 +152,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         ca_file=arguments.ca_file or "",
         name=arguments.name,
         store=arguments.store or "",
+        fallback=arguments.fallback or (),
     )
     _check(arguments, account)
     prompt = open_prompt(output, browser=not arguments.no_browser)

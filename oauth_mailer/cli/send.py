@@ -50,7 +50,10 @@ def parser() -> Parser:
         "--fallback",
         action="append",
         metavar="ADDRESS",
-        help=_("the account to use if it is certain that the one before did not send it; may be repeated"),
+        help=_(
+            "the account to use if it is certain that the one before did not send it; smtp: the same account "
+            "by Gmail's SMTP; may be repeated"
+        ),
     )
     way.add_argument("--timeout", type=float, metavar="SECONDS", help=_("for one step on the network (60)"))
     way.add_argument(

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..accounts import Account, Accounts, home_folder
 from ..errors import ConfigError
 from ..stores import Secret, TokenStore
-from . import clock, domain, google, machine, outbox, routes, secrets, smtp
+from . import clock, domain, google, machine, outbox, routes, secrets, smtp, ways
 from .finding import Finding, State
 from .patient import Check, Machine, Patient, Settings, examined
 
@@ -51,6 +51,7 @@ _DOMAIN = (
     Check("spf", domain.spf, ("mx",), connects=True),
     Check("dmarc", domain.dmarc, ("mx",), connects=True),
 )
+_WAY = (Check("way", ways.way),)
 _LAST = (Check("fallback", routes.fallback),)
 
 
@@ -139,6 +140,7 @@ def _patient(account: Account, accounts: Accounts, settings: Settings) -> Iterat
     by_google, by_smtp = account.auth == "google", account.transport == "smtp"
     checks = [
         *_FIRST,
+        *_WAY,
         *(() if by_smtp and not by_google else _CLOCK),
         *(_GOOGLE if by_google else _CODE),
         *(_API if account.transport == "gmail" else ()),
@@ -148,7 +150,15 @@ def _patient(account: Account, accounts: Accounts, settings: Settings) -> Iterat
         *_DOMAIN,
         *_LAST,
     ]
-    yield from examined(checks, patient)
+    failed = set()
+    for finding in examined(checks, patient):
+        failed |= {finding.check} if finding.state == "failed" else set()
+        yield finding
+    if failed & {"secret", "token", "fallback"}:
+        return
+    for other in ways.own_ways(patient):
+        by_its_way = _API if other.transport == "gmail" else (*_SMTP, *_LOGIN)
+        yield from examined(by_its_way, Patient(other, accounts, settings))
 
 
 def _folder(home: Path | str | None) -> Path:

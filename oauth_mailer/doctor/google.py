@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ..address import Address
-from ..auth.google import Access, Consent, access_slot, ends_if_testing, given_at, scopes_of
+from ..auth.google import (
+    ALL,
+    SENDING,
+    Access,
+    Consent,
+    access_slot,
+    ends_if_testing,
+    given_at,
+    scopes_of,
+)
 from ..errors import ConfigError, LoginRequired, OutcomeUnknown, RejectedError, StoreError, TransientError
 from ..i18n import _
 from ..message import Envelope
@@ -19,18 +28,6 @@ from .secrets import known_refused
 __all__ = ["api", "client", "consent", "scopes", "token"]
 
 _AUDIENCE = "https://console.cloud.google.com/auth/audience"
-
-_FULL = "https://mail.google.com/"
-_SENDING = {
-    "gmail": {
-        _FULL,
-        "https://www.googleapis.com/auth/gmail.compose",
-        "https://www.googleapis.com/auth/gmail.modify",
-        "https://www.googleapis.com/auth/gmail.send",
-    },
-    "smtp": {_FULL},
-}
-"""What lets an account send, by its transport."""
 
 
 def client(patient: Patient) -> Finding:
@@ -92,26 +89,34 @@ def scopes(patient: Patient) -> Finding:
     """Whether what was asked for is enough to send, and not more than that."""
     account = patient.account
     wanted = set(scopes_of(account))
-    enough = _SENDING.get(account.transport, _SENDING["gmail"])
+    enough = SENDING.get(account.transport, SENDING["gmail"])
+    shown = ", ".join(sorted(wanted))
     if not wanted & enough:
         raise LoginRequired(
             _("What {address} asks Google for does not let it send: {scopes}.").format(
-                address=account.address, scopes=", ".join(sorted(wanted))
+                address=account.address, scopes=shown
             ),
             code="scope-missing",
             hint=_("Remove scopes from its configuration, and run: oauth-mailer login {address}").format(
                 address=account.address
             ),
         )
-    if account.transport == "gmail" and _FULL in wanted:
+    if ALL in wanted and "smtp" in (account.transport, *account.fallback):
+        return ok(
+            sentences(
+                _("It may read and delete all mail too: {scopes}.").format(scopes=shown),
+                _("Gmail's SMTP takes no less."),
+            )
+        )
+    if account.transport == "gmail" and ALL in wanted:
         return warning(
-            _("It may read and delete all mail too: {scopes}.").format(scopes=", ".join(sorted(wanted))),
+            _("It may read and delete all mail too: {scopes}.").format(scopes=shown),
             cause=_("To send by the Gmail API, gmail.send is enough, and whoever steals it can only send."),
             hint=_("Remove scopes from its configuration, and run: oauth-mailer login {address}").format(
                 address=account.address
             ),
         )
-    return ok(", ".join(sorted(wanted)))
+    return ok(shown)
 
 
 def token(patient: Patient) -> Finding:

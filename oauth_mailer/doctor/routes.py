@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..accounts import Accounts
-from ..errors import MailerError
+from ..auth.google import check_scopes
+from ..errors import LoginRequired, MailerError
 from ..i18n import _
 from ..logins import login_state
 from ..mailer import open_mailer
@@ -17,20 +18,37 @@ __all__ = ["fallback", "send_test"]
 
 
 def fallback(patient: Patient) -> Finding:
-    """Whether the accounts that step in are set up."""
-    if not patient.account.fallback:
+    """Whether the accounts that step in are set up, and whether the account itself can by another way."""
+    account = patient.account
+    if not account.fallback:
         return ok(_("None is set."))
-    others = [
-        patient.accounts.get(address) for address in patient.account.fallback
-    ]  # raises for a strange one
+    # raises for a strange one
+    others = [patient.accounts.stand_in(account, name) for name in account.fallback]
     for other in others:
-        if login_state(other, home=patient.accounts.home) != "set_up":
+        if other.address == account.address:
+            try:
+                check_scopes(other)
+            except LoginRequired as error:
+                return warning(
+                    error.message,
+                    cause=_("If {address} cannot send, nobody steps in.").format(address=account.address),
+                    hint=error.hint,
+                )
+        elif login_state(other, home=patient.accounts.home) != "set_up":
             return warning(
                 _("The fallback {address} needs a login.").format(address=other.address),
-                cause=_("If {address} cannot send, nobody steps in.").format(address=patient.account.address),
+                cause=_("If {address} cannot send, nobody steps in.").format(address=account.address),
                 hint=_("Run: oauth-mailer login {address}").format(address=other.address),
             )
-    return ok(", ".join(other.address for other in others))
+    by = _("{address} by {transport}")
+    return ok(
+        ", ".join(
+            by.format(address=other.address, transport=other.transport)
+            if other.address == account.address
+            else other.address
+            for other in others
+        )
+    )
 
 
 def send_test(address: str, to: str, settings: Settings) -> Finding:

@@ -52,7 +52,9 @@ def log_in_by_consent(
         if make_client is None:
             raise _no_client(account)
         client = google.read_client(Path(make_client()))
-    scopes = (*scopes_of(replace(account, scopes=())), *IDENTITY) if check_identity else account.scopes
+    asked = [one for one in scopes_of(account) if one not in IDENTITY]
+    asked = asked or [*scopes_of(replace(account, scopes=()))]
+    scopes = (*asked, *IDENTITY) if check_identity else account.scopes
     new = replace(account, client=client.public, scopes=scopes, login_required=False)
     state = Secret(secrets.token_urlsafe(32))
     with Listener(state, port=port, timeout=timeout) as listener:
@@ -204,7 +206,7 @@ def _write_down(account: Account, store: TokenStore, accounts: Accounts, old: Se
 def _next_step(account: Account) -> str:
     kept = (
         _("{address} is ready: {provider}, its secret in the store {store}.")
-        if account.scopes  # more than to send mail
+        if scopes_of(account) != scopes_of(Account(address=account.address))  # more than to send mail
         else _("It may send mail, and nothing else. Its token rests in the store {store}.")
     ).format(address=account.address, provider=account.preset.title, store=account.store)
     if account.store == "memory":  # it ends with this process: the command would find no account

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,14 +27,17 @@ def account_for(
     ca_file: str = "",
     name: str | None = None,
     store: str = "",
+    fallback: Sequence[str] = (),
     home: Path | str | None = None,
 ) -> Account:
     """The account that a login with these words is about: they override what is known of the address.
 
     ``provider``: the name of a preset, by default that of the address; ``host``: an SMTP server, as HOST or
     HOST:PORT; ``security``: ``tls``, ``starttls`` or ``none``; ``name``: shown to recipients; ``store``: the
-    kind of token store. What is left out is taken from the account's entry in the configuration, if it has
-    one. Raises ``ConfigError`` where no server is known, or none that this version can log in to.
+    kind of token store; ``fallback``: what steps in where it is certain that this account did not send:
+    addresses of accounts, or ``smtp`` for itself by SMTP, for which Google is asked for more. What is left
+    out is taken from the account's entry in the configuration, if it has one. Raises ``ConfigError`` where no
+    server is known, or none that this version can log in to.
     """
     mailbox = Address.parse(address)
     accounts = Accounts(home)
@@ -52,10 +56,14 @@ def account_for(
     }
     if name is not None or mailbox.name:
         given["name"] = mailbox.name if name is None else name
+    if fallback:
+        given["fallback"] = tuple(fallback)
     if old is not None and old.provider == preset.name:
         account = replace(old, **given)
     else:
-        kept = {"name": old.name, "fallback": old.fallback, "store": old.store} if old else {}
+        kept: dict[str, Any] = {"name": old.name, "store": old.store} if old else {}
+        if old:  # another way of the account was one of the provider that it had
+            kept["fallback"] = tuple(one for one in old.fallback if "@" in one)
         account = Account(address=mailbox.email, provider=preset.name, **kept | given)
     if account.transport == "smtp":
         account.server  # noqa: B018 - raises where no server is known
@@ -65,7 +73,20 @@ def account_for(
             code="host-without-smtp",
             hint=_("For Gmail by SMTP with an app password, use --provider gmail-smtp."),
         )
-    return account
+    for one in fallback:
+        accounts.stand_in(account, one)  # raises for what is not there
+    return _consenting(account)
+
+
+def _consenting(account: Account) -> Account:
+    """The account, with what its consent has to cover where it falls back on its own SMTP."""
+    if account.auth != "google" or "smtp" not in account.fallback:
+        return account
+    from ..auth.google import ALL, IDENTITY, scopes_of
+
+    asked = scopes_of(account)
+    kept = [one for one in asked if one in IDENTITY]
+    return account if ALL in asked else replace(account, scopes=(ALL, *kept))
 
 
 def _preset(address: str, provider: str, host: str, old: Account | None) -> Provider:

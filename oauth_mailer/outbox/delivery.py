@@ -70,7 +70,8 @@ class Delivery:
     def _mailer(self, account: str, fallback: tuple[str, ...] | None) -> Mailer:
         """Kept for as long as its accounts stay as they are: a login may have changed one."""
         first = self._found(account)
-        others = {one: self._found(one) for one in (fallback or (first.fallback if first else ()))}
+        names = fallback or (first.fallback if first else ())
+        others = {one: self._found(one, first) for one in names}
         if fallback is not None and not capturing():
             for one in (one for one, found in others.items() if found is None):
                 _log.warning("%s, a fallback of messages of %s, is not set up here", one, account)
@@ -81,9 +82,12 @@ class Delivery:
                 self._mailers[key] = (known, self._settings.open_mailer(account, fallback))
             return self._mailers[key][1]
 
-    def _found(self, address: str) -> Account | None:
+    def _found(self, name: str, first: Account | None = None) -> Account | None:
+        """The account of this address, or what ``first`` falls back on by this name."""
         accounts = self._accounts()
         try:
-            return accounts.get(address) if accounts is not None else None
+            if accounts is None:
+                return None
+            return accounts.stand_in(first, name) if first else accounts.get(name)
         except ConfigError:
             return None

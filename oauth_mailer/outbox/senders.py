@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..account import WAYS
 from ..accounts import FILE_NAME, Accounts
 from ..address import Address
 from ..mailer import Mailer, capturing
@@ -60,12 +61,16 @@ class Senders:
 
 
 def addresses(fallback: Sequence[str] | None) -> tuple[str, ...] | None:
-    """These accounts as they are kept: one alone may be a text. Raises ``MessageError`` for no address."""
+    """These names as they are kept: one alone may be a text. Raises ``MessageError`` for what cannot be one.
+
+    A name without ``@`` is another way of the sending account, which is known when it is sent.
+    """
     if fallback is None:
         return None
     given = (fallback,) if isinstance(fallback, str) else tuple(fallback)
     for one in given:
-        Address(one)
+        if one not in WAYS:
+            Address(one)
     return given
 
 

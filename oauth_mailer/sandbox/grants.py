@@ -189,6 +189,11 @@ class Grants:
                 return None
             return Access(found.grant.account, frozenset(found.scopes))
 
+    def granted(self, scope: str) -> bool:
+        """Whether anybody has consented to this scope, whatever became of that."""
+        with self._lock:
+            return any(scope in grant.scopes for grant in self._grants())
+
     def expire_access_tokens(self) -> None:
         """Make all access tokens invalid; refresh tokens go on working."""
         with self._lock:

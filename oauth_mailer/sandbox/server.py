@@ -20,7 +20,7 @@ from ..i18n import _, system_text
 from .consent import Consent
 from .elsewhere import Elsewhere
 from .gmail import Gmail
-from .grants import Grants
+from .grants import Access, Grants
 from .inbox import Event, Inbox, Received
 from .inbox_page import InboxPage
 from .listening import HOST, Listening, Ports
@@ -87,7 +87,7 @@ class Sandbox:
         )
         tokens = Tokens(self._grants, self._inbox, plan=token, service_account=self.service_account, **client)
         api = Gmail(self._grants, self._inbox, plan=gmail)
-        desk = SmtpDesk(self._inbox, context, code=code, plan=smtp)
+        desk = SmtpDesk(self._inbox, context, code=code, plan=smtp, grants=self._grants)
         self._plans = {"gmail": api.plan, "token": tokens.plan, "smtp": desk.plan}
         self._page = InboxPage(self._inbox, self._plans, self._settings)
         rooms = (consent, tokens, api, Elsewhere(self._inbox), self._page)
@@ -219,6 +219,10 @@ class Sandbox:
     def clear(self) -> None:
         """Forget messages, events and counts; tokens stay."""
         self._inbox.clear()
+
+    def access(self, token: str) -> Access | None:
+        """What this access token allows now, and to whom; None where it is worth nothing."""
+        return self._grants.access(token)
 
     def expire_access_tokens(self) -> None:
         """Make all access tokens invalid, as time would; refresh tokens go on working."""

@@ -1,4 +1,4 @@
-"""An SMTP provider with login by authorization code: aiosmtpd does the talking, this judges.
+"""An SMTP provider with login by authorization code or by token: aiosmtpd does the talking, this judges.
 
 Login only inside TLS, the sender must be who logged in, and the octets are kept as they came.
 """
@@ -19,11 +19,13 @@ from typing import Any
 
 from aiosmtpd.smtp import MISSING, AuthResult, TLSSetupException
 
+from .grants import Grants
 from .inbox import Inbox, Received
 from .letters import Letter, LetterError
 from .plan import Plan
 from .smtp_connection import Connection
 from .smtp_faults import LOGIN_FAILED, SMTP_STEPS, Stage, Step
+from .smtp_tokens import TokenLogins
 
 __all__ = ["MOST_OCTETS", "SmtpDesk", "quiet"]
 
@@ -36,14 +38,18 @@ _LONGEST_LINE = 998  # octets without its end, RFC 5321, 4.5.3.1.6
 _NOT_A_LINE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 
 
-class SmtpDesk:
+class SmtpDesk(TokenLogins):
     """Makes the connections' protocols, and is what aiosmtpd calls a handler.
 
-    ``context``: the server's side of TLS; ``code``: the authorization code of every address.
+    ``context``: the server's side of TLS; ``code``: the authorization code of every address; ``grants``: says
+    what an access token is worth.
     """
 
-    def __init__(self, inbox: Inbox, context: ssl.SSLContext, *, code: str, plan: str) -> None:
+    def __init__(
+        self, inbox: Inbox, context: ssl.SSLContext, *, code: str, plan: str, grants: Grants
+    ) -> None:
         self.inbox = inbox
+        self.grants = grants
         self.transports: set[asyncio.BaseTransport] = set()
         self._context = context
         self._code = code
@@ -112,7 +118,7 @@ class SmtpDesk:
             return [await connection.act(step)]
         session.host_name = hostname
         offered = [replies[0], "250-PIPELINING", *replies[1:]]
-        return [line for line in offered if line[4:].split()[0] != connection.whole.lacks]
+        return [self.offered(line) for line in offered if line[4:].split()[0] != connection.whole.lacks]
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
         self, connection: Connection, session: Any, envelope: Any, address: str, options: list[str]
