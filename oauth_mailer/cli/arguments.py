@@ -140,8 +140,9 @@ class Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The help, with the examples at its end."""
         # argparse puts its own colon after a title, whatever the language.
-        text = re.sub("(?m)^(.*[\u3000-\uffef]):$", r"\1：", super().format_help())
-        return f"{text}\n{_('Examples:')}\n  " + "\n  ".join(self.examples) + "\n" if self.examples else text
+        title = _("Examples:")
+        text = re.sub(r"(?m)^(\S.*):$", rf"\1{title[-1]}", super().format_help())
+        return f"{text}\n{title}\n  " + "\n  ".join(self.examples) + "\n" if self.examples else text
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found as our error."""

@@ -39,6 +39,13 @@ def test_each_help_can_be_lived_from(command: Command, columns: str) -> None:
     assert any(example.startswith("oauth-mailer " + command.words[0]) for example in examples)
 
 
+def test_in_chinese_each_title_ends_with_the_colon_of_that_language() -> None:
+    shown = run("login", "--help", env={"OAUTH_MAILER_LANG": "zh_CN"}).out
+    titles = [line for line in shown.splitlines() if re.match(r"\S.*[:：]$", line)]
+    assert "Gmail：" in titles
+    assert [title for title in titles if title.endswith(":")] == []
+
+
 @pytest.mark.parametrize("command", EVERY, ids=lambda command: command.name)
 def test_each_example_names_a_command_and_options_that_there_are(command: Command) -> None:
     checked = 0
