@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast, get_args
 
 from .errors import ConfigError
 from .i18n import _
 from .providers import CUSTOM, Provider, Security, Server, provider_for, provider_named
+from .values import dataclass, field, replace
 
 __all__ = [
     "WAYS",
@@ -162,7 +162,7 @@ _TWO_WAYS = frozenset({"google", "service_account"})
 _LISTS = frozenset({"fallback", "scopes"})
 _TYPES = {"port": int, "login_required": bool, "per_minute": int, "per_day": int}
 _CLIENT = frozenset({"client_id", "auth_uri", "token_uri", "revocation_uri"})
-_PLAIN = tuple(f.name for f in fields(Account) if f.name not in {"address", "client", "options", *_LISTS})
+_PLAIN = tuple(name for name in Account.__slots__ if name not in {"address", "client", "options", *_LISTS})
 _KNOWN = frozenset({"address", *_PLAIN, *_LISTS, *_CLIENT})
 
 

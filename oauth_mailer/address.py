@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from .address_list import MAX_LENGTH, mailboxes, malformed
 from .errors import MessageError
 from .i18n import _
+from .values import dataclass
 
 __all__ = ["Address", "check_text", "quoted", "unique"]
 

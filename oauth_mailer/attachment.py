@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from .address import check_text
 from .errors import MessageError
 from .i18n import _, system_text
+from .values import dataclass
 
 __all__ = ["Attachment", "shown"]
 

@@ -23,8 +23,9 @@ Whoever decides what comes next (the mailer, the outbox, a caller) reads the att
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
+
+from .values import dataclass
 
 __all__ = [
     "Attempt",

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .errors import MailerError, Verdict
+from .values import dataclass, field
 
 if TYPE_CHECKING:
     from asyncio import Future

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +29,7 @@ from .mime import render
 from .routes import Receipt, Route, accepted, check, failed, most_hopeful
 from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from .transports import TIMEOUT, Acceptance, Transport, open_transport
+from .values import replace
 
 if TYPE_CHECKING:
     from .transports.memory import Delivery, MemoryTransport

@@ -6,7 +6,6 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from .fields import EITHER_WAY, PRIORITY, body, checked_date, header, message_id
 from .i18n import _
 from .message_id import new_message_id
 from .raw_message import RawMessage
+from .values import dataclass
 
 __all__ = ["Attachment", "Envelope", "Message", "Priority", "RawMessage"]
 

@@ -6,10 +6,10 @@ I = Thunderbird's ISPDB, C = community code only (not confirmed by the provider)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from .i18n import N_
+from .values import dataclass
 
 __all__ = ["PROVIDERS", "Provider", "Security", "Server", "provider_for", "provider_named"]
 

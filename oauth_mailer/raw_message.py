@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from .attachment import shown
 from .errors import MessageError
 from .i18n import _, system_text
 from .message_id import new_message_id
+from .values import dataclass
 
 __all__ = ["RawMessage"]
 

@@ -15,13 +15,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import private_file
 from .errors import LoginRequired, SendError, TransientError
 from .i18n import _
+from .values import dataclass
 
 __all__ = ["Refusals"]
 

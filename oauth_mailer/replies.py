@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from .errors import LoginRequired, RejectedError, RouteError, SendError, TransientError
 from .i18n import N_, _
+from .values import dataclass
 
 __all__ = ["ROWS", "Row", "Stage", "decode_reply", "readable"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from .address import Address
@@ -12,6 +11,7 @@ from .i18n import _
 from .message import Envelope, Message, RawMessage
 from .mime import Content
 from .transports import Acceptance, Transport
+from .values import dataclass, field
 
 __all__ = ["Receipt", "Route"]
 

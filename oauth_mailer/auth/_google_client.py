@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -12,6 +11,7 @@ from urllib.parse import urljoin
 from ..errors import ConfigError
 from ..i18n import _, system_text
 from ..stores import Secret
+from ..values import dataclass
 from ..wire.endpoint import check_endpoint
 
 __all__ = ["Client", "client_from", "read_client"]

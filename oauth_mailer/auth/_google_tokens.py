@@ -11,7 +11,6 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..accounts import Account
 from ..errors import LoginRequired
 from ..i18n import _
 from ..stores import Secret, Slot
+from ..values import dataclass
 from ._google_client import Client, client_from
 
 __all__ = ["SEND", "Access", "Consent", "access_slot", "consent_slot", "scopes_of"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from ..i18n import N_, _
+from ..values import dataclass
 from .columns import wrapped
 from .exits import UsageError
 

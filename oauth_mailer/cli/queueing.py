@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..i18n import _
+from ..values import dataclass
 from .arguments import Parser
 from .exits import OK, UsageError
 from .moments import moment, shown

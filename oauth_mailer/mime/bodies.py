@@ -7,13 +7,13 @@ import os
 import stat
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
 from ..attachment import shown
 from ..errors import MessageError
 from ..i18n import _, system_text
+from ..values import dataclass
 
 __all__ = ["EncodedFile", "EncodedOctets", "base64_size", "encoded_base64", "encoded_text"]
 

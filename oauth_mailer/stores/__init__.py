@@ -12,12 +12,12 @@ import os
 import pkgutil
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from ..errors import ConfigError, StoreError
 from ..i18n import _
+from ..values import dataclass, field
 
 __all__ = [
     "DEFAULT_KIND",

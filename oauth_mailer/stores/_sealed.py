@@ -15,12 +15,12 @@ import json
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import blake2b
 from threading import Lock
 from typing import Any
 
 from ..i18n import _
+from ..values import dataclass
 
 __all__ = ["Damaged", "Key", "Newer", "WrongPassphrase", "new_key", "seal", "unseal"]
 

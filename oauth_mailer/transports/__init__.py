@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..accounts import Account
@@ -18,6 +17,7 @@ from ..errors import ConfigError
 from ..i18n import _
 from ..message import Envelope
 from ..mime import Content
+from ..values import dataclass, field
 
 __all__ = ["TIMEOUT", "Acceptance", "Transport", "open_transport"]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import LoginRequired, OutcomeUnknown, RejectedError, RouteError, SendError, TransientError
 from ..i18n import N_, _
 from ..stores import Secret
+from ..values import dataclass
 from ..wire.one_post import Answer
 
 __all__ = ["refusal"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ..accounts import Account
 from ..auth import Credential
 from ..errors import SendError
 from ..message import Envelope
 from ..mime import Content
+from ..values import dataclass
 from . import Acceptance
 
 __all__ = ["Delivery", "MemoryTransport"]

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -24,6 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 from ..errors import ConfigError
 from ..i18n import _, system_text
 from ..stores import Secret
+from ..values import dataclass
 from .result_page import page
 
 __all__ = ["Answer", "Listener", "read_answer"]

@@ -20,12 +20,12 @@ import time
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
 
 from ..errors import OutcomeUnknown, TransientError
 from ..i18n import _
+from ..values import dataclass, field, replace
 from .http_connection import AnswerReader, KeptConnection, TimedReader, connect, reason
 from .patience import Patience
 from .tls import client_context

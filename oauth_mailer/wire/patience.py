@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+
+from ..values import dataclass
 
 __all__ = ["Patience"]
 

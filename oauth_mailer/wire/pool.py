@@ -8,9 +8,9 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 
+from ..values import dataclass
 from .smtp_session import SmtpSession
 
 __all__ = ["Limits", "Pool"]

@@ -6,11 +6,11 @@ import binascii
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..providers import Server
 from ..stores import Secret
+from ..values import dataclass
 from .smtp_channel import Channel, GarbledReply, Reply
 from .smtp_connect import ascii_host
 

@@ -6,9 +6,9 @@ import re
 import socket
 import ssl
 import time
-from dataclasses import dataclass
 
 from ..i18n import _
+from ..values import dataclass
 from .patience import Patience
 
 __all__ = ["Channel", "GarbledReply", "PeerClosed", "Reply"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from ..errors import RejectedError, RouteError
 from ..i18n import _
 from ..replies import Stage
+from ..values import dataclass
 
 __all__ = ["Mail", "commands_for", "extensions_in", "stuffed"]
 

@@ -11,12 +11,12 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 
 from ..errors import MailerError, RouteError, SendError
 from ..i18n import _
 from ..providers import Server
 from ..replies import Stage, decode_reply, readable
+from ..values import dataclass, field
 from .patience import Patience
 from .smtp_auth import Login, authenticate, choose
 from .smtp_channel import Channel, Reply
