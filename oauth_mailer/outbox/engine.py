@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import TypeVar
 
 from . import claims, rows
@@ -108,7 +109,8 @@ def _undisturbed(work: Callable[[], _T]) -> _T:
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits for this one
             raised.append(error)
 
-    task = begin(run, "outbox-engine")
+    # In the caller's context: what traces the job sees the send in it.
+    task = begin(partial(copy_context().run, run), "outbox-engine")
     try:
         join([task])
     except BaseException as thrown:
