@@ -7,7 +7,6 @@ They hold no secret, no subject and no text; of the recipients only how many the
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .errors import MailerError, Verdict
+from .logs import Log
 from .values import dataclass, field
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ FIELDS = (
 )
 """The fields of a record: attributes of the ``LogRecord``, each documented in docs/monitoring.md."""
 
-_log = logging.getLogger("oauth_mailer.attempts")
-_notes = logging.getLogger(__name__)
+_log = Log("oauth_mailer.attempts")
+_notes = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +195,7 @@ class Trying:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._begun and not _log.isEnabledFor(logging.INFO):
+        if not self._begun and not _log.hears_info:
             return
         verdict: Verdict = "sent"
         code = ""
@@ -217,7 +217,7 @@ class Trying:
         )
         for observer, begun in reversed(self._begun):
             _told(observer.attempt_ends, begun, tried)
-        if _log.isEnabledFor(logging.INFO):
+        if _log.hears_info:
             _log.info("%s", tried, extra=_fields(tried))
 
 

@@ -10,7 +10,6 @@ The file says which secret was refused by a hash that is slow on purpose (scrypt
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from typing import Any
 from . import private_file
 from .errors import LoginRequired, SendError, TransientError
 from .i18n import _
+from .logs import Log
 from .values import dataclass
 
 __all__ = ["Refusals"]
@@ -33,7 +33,7 @@ _REMEMBERED = frozenset({"ip-blocked", "login-limit"})
 _TURN = 30.0
 """Seconds to wait for other processes that log in by the same account; a login takes less than one."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 class Refusals:

@@ -5,7 +5,6 @@ The consent itself (a person in a browser) is ``logins.consent``; here it is use
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from .. import private_file
 from ..accounts import Account, Accounts
 from ..errors import ConfigError, LoginRequired, MailerError, StoreError, TransientError
 from ..i18n import _, system_text
+from ..logs import Log
 from ..stores import Secret, TokenStore
 from ._google_age import ends_if_testing, given_at
 from ._google_client import Client, client_from, read_client
@@ -54,7 +54,7 @@ __all__ = [
 LOCK_TIMEOUT = 120.0
 """Seconds to wait for another process that refreshes: longer than its own time-outs."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 def open(account: Account, store: TokenStore, home: Path, timeout: float) -> GoogleCredential:  # noqa: A001

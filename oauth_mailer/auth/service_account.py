@@ -7,7 +7,6 @@ Admin console, Security, API controls, Domain-wide delegation.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Literal
 from ..accounts import Account
 from ..errors import ConfigError, LoginRequired, MailerError, SendError, StoreError
 from ..i18n import _, system_text
+from ..logs import Log
 from ..stores import Secret, Slot, TokenStore
 from ..wire.endpoint import check_endpoint
 from ._google_endpoint import Endpoint, nonsense
@@ -31,7 +31,7 @@ DELEGATION = "https://admin.google.com/ac/owl/domainwidedelegation"
 _NEEDED = ("client_email", "client_id", "private_key", "private_key_id", "token_uri")
 _MAX_SIZE = 65_536  # octets; Google's files have about 2,400
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 def open(account: Account, store: TokenStore, home: Path, timeout: float) -> ServiceAccountCredential:  # noqa: A001

@@ -6,7 +6,6 @@ and drops in silence what an attacker puts behind the reply to STARTTLS; this on
 
 from __future__ import annotations
 
-import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 from ..errors import MailerError, RouteError, SendError
 from ..i18n import _
+from ..logs import Log
 from ..providers import Server
 from ..replies import Stage, decode_reply, readable
 from ..values import dataclass, field
@@ -34,7 +34,7 @@ find out. Postfix's reject_invalid_helo_hostname and reject_non_fqdn_helo_hostna
 QUIT_WAIT = 2.0
 """Seconds for the farewell: nothing depends on it, and some servers never answer it."""
 
-_log = logging.getLogger(__name__)
+_log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
