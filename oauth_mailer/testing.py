@@ -115,7 +115,7 @@ class Sent:
 class Mailbox(Sequence[Sent]):
     """All that would have gone out so far, in order; and what a test has to say of it."""
 
-    def __init__(self, deliveries: Sequence[Delivery]) -> None:
+    def __init__(self, deliveries: list[Delivery]) -> None:
         self._deliveries = deliveries
         self._read: dict[int, Sent] = {}
 
@@ -144,6 +144,8 @@ class Mailbox(Sequence[Sent]):
         self,
         *,
         to: str | Sequence[str] | None = None,
+        cc: str | Sequence[str] | None = None,
+        bcc: str | Sequence[str] | None = None,
         subject: Wanted | None = None,
         text: Wanted | None = None,
         html: Wanted | None = None,
@@ -153,15 +155,17 @@ class Mailbox(Sequence[Sent]):
     ) -> list[Sent]:
         """The messages of which all of this is true.
 
-        ``to``: an address, or several, that get it, as a blind recipient too; ``subject`` and ``headers``:
-        the whole text; ``text``, ``html``: a part of it; ``attachment``: the name of a file; each also as a
-        compiled regular expression, which is searched for; ``sender``: the account's address.
+        ``to``: an address, or several, that get it, in whichever way; ``cc``: those of them that stand in Cc;
+        ``bcc``: that stand in no header; ``subject`` and ``headers``: the whole text; ``text``, ``html``: a
+        part of it; ``attachment``: the name of a file; each also as a compiled regular expression, which is
+        searched for; ``sender``: the account's address.
         """
-        wanted = [to] if isinstance(to, str) else list(to or ())
         return [
             one
             for one in self
-            if all(address.lower() in map(str.lower, one.recipients) for address in wanted)
+            if _among(to, one.recipients)
+            and _among(cc, one.cc)
+            and _among(bcc, one.bcc)
             and _is(subject, one.subject)
             and _has(text, one.text)
             and _has(html, one.html)
@@ -191,6 +195,11 @@ class Mailbox(Sequence[Sent]):
     def assert_nothing_sent(self) -> None:
         """Raises ``AssertionError`` where anything was sent."""
         self.assert_not_sent()
+
+    def clear(self) -> None:
+        """Forget what was sent so far: what is asserted from here on is about what is sent from here on."""
+        self._deliveries.clear()
+        self._read.clear()
 
     def _at(self, number: int) -> Sent:
         if number not in self._read:
@@ -225,6 +234,12 @@ def _outbox_of_its_own() -> Iterator[None]:
             yield
         finally:
             os.environ.pop(name, None)
+
+
+def _among(wanted: str | Sequence[str] | None, addresses: Sequence[str]) -> bool:
+    asked = [wanted] if isinstance(wanted, str) else wanted or ()
+    there = {address.lower() for address in addresses}
+    return all(address.lower() in there for address in asked)
 
 
 def _is(wanted: Wanted | None, value: str) -> bool:

@@ -35,6 +35,8 @@ def test_what_was_sent_is_found_by_what_it_says(mailbox: Mailbox) -> None:
     sent = mailbox.assert_sent(
         count=1,
         to=["ann@example.com", "boss@example.com"],
+        cc="Bob@example.com",
+        bcc=["boss@example.com"],
         subject="账单 7",
         text="the bill",
         html=re.compile("Dear (Ann|Bob)"),
@@ -60,6 +62,8 @@ def test_what_was_not_sent_fails_and_shows_what_was(mailbox: Mailbox) -> None:
     sell(mailbox)
     for wanted in (
         {"to": "eve@example.com"},
+        {"cc": "ann@example.com"},
+        {"bcc": "bob@example.com"},
         {"subject": "账单"},
         {"text": "no such"},
         {"html": "no such"},
@@ -72,6 +76,16 @@ def test_what_was_not_sent_fails_and_shows_what_was(mailbox: Mailbox) -> None:
             mailbox.assert_sent(**wanted)
     with pytest.raises(AssertionError, match="should not be"):
         mailbox.assert_nothing_sent()
+
+
+def test_what_was_sent_is_forgotten_before_the_next_step(mailbox: Mailbox) -> None:
+    sell(mailbox)
+    assert mailbox.last.subject == "账单 7"
+    mailbox.clear()
+    mailbox.assert_nothing_sent()
+    oauth_mailer.send(to="ann@example.com", subject="Paid", text="Thank you.")
+    assert mailbox.assert_sent(count=1) is mailbox.last
+    assert mailbox.last.subject == "Paid"
 
 
 def test_what_a_test_adds_to_the_outbox_is_captured_too_and_never_sent_for_real() -> None:
