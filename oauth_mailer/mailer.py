@@ -25,7 +25,7 @@ from .errors import Attempt, ConfigError, MailerError, OutcomeUnknown
 from .events import Sending, Trying, tell_of_cancelled
 from .i18n import _
 from .message import Envelope, Message, RawMessage
-from .mime import render
+from .mime import envelope_of, fits, render
 from .routes import Receipt, Route, accepted, check, failed, most_hopeful
 from .stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from .transports import TIMEOUT, Acceptance, Transport, open_transport
@@ -133,7 +133,9 @@ class Mailer:
         Raises what ``send`` raises before anything is connected: ``MessageError`` or ``RouteError``.
         """
         route = self.routes[0]
-        envelope, content = render(message, route.sender)
+        envelope, content = envelope_of(message, route.sender), None
+        if not fits(message, math.inf if route.max_size is None else route.max_size):
+            _envelope, content = render(message, route.sender)
         check(route, message, envelope, content, None)
         return envelope
 

@@ -70,15 +70,16 @@ def check(
     route: Route,
     message: Message | RawMessage,
     envelope: Envelope,
-    content: Content,
+    content: Content | None,
     original: Address | None,
 ) -> None:
     """Refuse what is known to fail before anything is connected.
 
-    ``original``: the sender of the first route, where this is another one's. Raises ``MessageError`` where no
-    route could take the message, ``RouteError`` where this one cannot.
+    ``content``: None where it is known to fit; ``original``: the sender of the first route, where this is
+    another one's. Raises ``MessageError`` where no route could take the message, ``RouteError`` where this
+    one cannot.
     """
-    if route.max_size is not None and content.size > route.max_size:
+    if content is not None and route.max_size is not None and content.size > route.max_size:
         raise MessageError(
             _("The message is {size} octets once encoded; {account} takes at most {limit}.").format(
                 size=content.size, account=route.account, limit=route.max_size

@@ -14,10 +14,12 @@ from ..message import Attachment, Envelope, Message, RawMessage
 from . import headers
 from .bodies import EncodedFile, EncodedOctets, encoded_base64, encoded_text
 from .content import Content, Piece
-from .raw import render_raw
+from .raw import raw_envelope, render_raw
 
-__all__ = ["Content", "render"]
+__all__ = ["Content", "envelope_of", "fits", "render"]
 
+_WIDEST = 32  # octets of a character at most: four in UTF-8, as %XX or =XX each, in two parameters, folded
+_FRAME = 200  # octets around a text at most
 _SMALL = 65536  # octets that are encoded at once and lie together with what stands around them
 
 
@@ -33,13 +35,36 @@ def render(
     """
     if isinstance(message, RawMessage):
         return render_raw(message, sender, on_behalf_of)
+    envelope = envelope_of(message, sender)
+    reply_to = message.reply_to or ((on_behalf_of,) if on_behalf_of else ())
+    head = _head(message, envelope.sender, reply_to)
+    return envelope, Content(_merged([head, *_body(message)]), needs_smtputf8=not head.isascii())
+
+
+def envelope_of(message: Message | RawMessage, sender: Address) -> Envelope:
+    """The envelope alone: whom this message goes to when this mailbox sends it."""
+    if isinstance(message, RawMessage):
+        return raw_envelope(message, sender)
     named = unique((*message.to, *message.cc))
     recipients = unique((*named, *message.bcc))
-    author = Address(sender.email, message.from_name or sender.name)
-    reply_to = message.reply_to or ((on_behalf_of,) if on_behalf_of else ())
-    head = _head(message, author, reply_to)
-    content = Content(_merged([head, *_body(message)]), needs_smtputf8=not head.isascii())
-    return Envelope(author, recipients, named), content
+    return Envelope(Address(sender.email, message.from_name or sender.name), recipients, named)
+
+
+def fits(message: Message | RawMessage, octets: float) -> bool:
+    """Whether its content certainly has no more than so many octets, as is seen without making it.
+
+    Nothing is certain of a message with files, or near the limit: that has to be rendered.
+    """
+    if isinstance(message, RawMessage) or any(isinstance(one.content, Path) for one in message.attachments):
+        return False
+    mailboxes = (*message.to, *message.cc, *message.bcc, *message.reply_to)
+    texts = [message.subject, message.text or "", message.html or "", message.from_name]
+    texts += [text for field in message.headers for text in field]
+    texts += [text for one in mailboxes for text in (one.email, one.name)]
+    texts += [*message.in_reply_to, *message.references, *message.list_unsubscribe]
+    texts += [text for one in message.attachments for text in (one.filename, one.media_type, one.content_id)]
+    attached = sum(len(one.content) for one in message.attachments if isinstance(one.content, bytes))
+    return _WIDEST * sum(map(len, texts)) + 2 * attached + _FRAME * (len(texts) + 10) <= octets
 
 
 def _head(message: Message, author: Address, reply_to: tuple[Address, ...]) -> bytes:

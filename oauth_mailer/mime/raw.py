@@ -10,7 +10,7 @@ from ..message import Envelope, RawMessage
 from . import headers
 from .content import Content
 
-__all__ = ["render_raw"]
+__all__ = ["raw_envelope", "render_raw"]
 
 _Field = tuple[str, bytes]
 
@@ -51,10 +51,15 @@ def render_raw(
         needs_8bit=not message.body.isascii(),
         needs_smtputf8=not head.isascii(),
     )
+    return raw_envelope(message, sender), content
+
+
+def raw_envelope(message: RawMessage, sender: Address) -> Envelope:
+    """The envelope alone."""
     # Whoever is named is the same mailbox in both lists, however it was written when it was given.
     named = {one.key: one for one in unique(message.named)}
     recipients = unique(named.get(one.key, one) for one in message.recipients)
-    return Envelope(sender, recipients, tuple(named.values())), content
+    return Envelope(sender, recipients, tuple(named.values()))
 
 
 def _as_own(message: RawMessage, fields: list[_Field], sender: Address) -> list[_Field]:

@@ -19,6 +19,7 @@ from . import pacing
 from .entry import Entry
 from .rows import PRIORITIES, SHOWN, entry, entry_of, note, put
 from .schema import ENTRIES, LANES, QUEUED, SCHEMA, SENDING, check_version
+from .statements import Statement
 from .states import Cause, State, moved
 
 __all__ = ["Claim", "Suspect", "claim", "expire", "ready", "renew", "suspects", "turn_back"]
@@ -91,19 +92,19 @@ def claim(
 _WAITING = QUEUED & (ENTRIES.c.account == bindparam("account"))
 # One priority at a time: so the index leads to the very row, however many are not due yet.
 _OF_PRIORITY = _WAITING & (ENTRIES.c.priority == bindparam("priority"))
-_NEXT = (
+_NEXT = Statement(
     select(*SHOWN)
     .where(_OF_PRIORITY, ENTRIES.c.due <= bindparam("now"))
     .order_by(ENTRIES.c.due, ENTRIES.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
 )
-_THIS = (
+_THIS = Statement(
     select(*SHOWN)
     .where(_WAITING, ENTRIES.c.id == bindparam("number"), ENTRIES.c.due <= bindparam("now"))
     .with_for_update(skip_locked=True)
 )
-_FIRST_DUE = select(ENTRIES.c.due).where(_OF_PRIORITY).order_by(ENTRIES.c.due).limit(1)
+_FIRST_DUE = Statement(select(ENTRIES.c.due).where(_OF_PRIORITY).order_by(ENTRIES.c.due).limit(1))
 _PRIORITIES = range(len(PRIORITIES))
 
 
@@ -111,8 +112,8 @@ def _next(connection: Connection, account: str, now: float, number: int | None) 
     """The next entry of this account that is due, locked; what another worker has is passed over."""
     given = {"account": account, "now": now}
     if number is not None:
-        return connection.execute(_THIS, {**given, "number": number}).one_or_none()
-    found = (connection.execute(_NEXT, {**given, "priority": one}).one_or_none() for one in _PRIORITIES)
+        return _THIS.run(connection, {**given, "number": number}).one_or_none()
+    found = (_NEXT.run(connection, {**given, "priority": one}).one_or_none() for one in _PRIORITIES)
     return next((row for row in found if row is not None), None)
 
 
@@ -135,7 +136,7 @@ def ready(connection: Connection, accounts: Sequence[str], now: float, limit: in
 
 def _next_due(connection: Connection, account: str) -> float:
     given = ({"account": account, "priority": one} for one in _PRIORITIES)
-    found = (connection.execute(_FIRST_DUE, one).scalar_one_or_none() for one in given)
+    found = (_FIRST_DUE.run(connection, one).scalar_one_or_none() for one in given)
     return min((due for due in found if due is not None), default=math.inf)
 
 

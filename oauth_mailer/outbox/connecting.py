@@ -135,7 +135,8 @@ def _keep_a_log(cursor: Any, end: float) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     # The lock is taken at once: a transaction that first reads and then has to wait would fail instead.
     reads = connection.get_execution_options().get("reads_only")
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:

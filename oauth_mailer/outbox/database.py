@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, func, select
@@ -156,10 +157,19 @@ def _all_databases() -> weakref.WeakSet[Database]:
     return databases
 
 
-@contextmanager
-def told(database: Database) -> Iterator[None]:
+class told:  # noqa: N801 - said as a word: with told(database)
     """The border to SQLAlchemy: its errors become ours, without the statement and its values."""
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError) as error:
-        raise outbox_error(error, database.shown) from error
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        """Nothing is done yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, OSError)):
+            raise outbox_error(error, self._database.shown) from error

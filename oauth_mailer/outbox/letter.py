@@ -83,10 +83,12 @@ def pack(message: Message | RawMessage) -> Letter:
         made = {"id": message.id, "date": message.date.isoformat()}
     if context := carried():
         made["carried"] = context
+    said_as_kept = _json(said)
     return Letter(
-        document=_json({"form": _FORM, "said": said, "made": made}),
+        # All of it as one object, of which what was said is written once only.
+        document=b'{"form":%d,"made":%b,"said":%b}' % (_FORM, _json(made), said_as_kept),
         parts=parts,
-        fingerprint=hashlib.sha256(_json(said)).hexdigest(),
+        fingerprint=hashlib.sha256(said_as_kept).hexdigest(),
     )
 
 
@@ -173,5 +175,8 @@ def _octets(attachment: Attachment) -> bytes:
     return b"".join(EncodedFile.of(attachment.content).plain())
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    return _ENCODER.encode(value).encode()

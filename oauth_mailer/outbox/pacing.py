@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, update
 
 from .schema import ENTRIES, LANES, LIMITS, QUEUED, USAGE
+from .statements import Statement
 
 __all__ = [
     "LANE_LONGEST",
@@ -67,7 +68,7 @@ def conflict_free(connection: Connection, table: Any) -> Any:
 
 def open_lane(connection: Connection, account: str) -> None:
     """Make the row of this account, if there is none."""
-    if connection.execute(_KNOWN, {"account": account}).first() is None:
+    if _KNOWN.run(connection, {"account": account}).first() is None:
         connection.execute(conflict_free(connection, LANES), {"account": account})
 
 
@@ -88,11 +89,13 @@ def set_limits(connection: Connection, account: str, wanted: Mapping[int, int]) 
         connection.execute(conflict_free(connection, LIMITS), row)
 
 
-_KNOWN = select(LANES.c.account).where(LANES.c.account == bindparam("account"))
-_LANE = select(LANES).where(LANES.c.account == bindparam("account")).with_for_update()
-_LIMITS = select(LIMITS.c.seconds, LIMITS.c.messages).where(LIMITS.c.account == bindparam("account"))
-_USE = insert(USAGE)
-_NTH_LAST = (
+_KNOWN = Statement(select(LANES.c.account).where(LANES.c.account == bindparam("account")))
+_LANE = Statement(select(LANES).where(LANES.c.account == bindparam("account")).with_for_update())
+_LIMITS = Statement(
+    select(LIMITS.c.seconds, LIMITS.c.messages).where(LIMITS.c.account == bindparam("account"))
+)
+_USE = Statement(insert(USAGE), columns=[one.name for one in USAGE.c])
+_NTH_LAST = Statement(
     select(USAGE.c.at)
     .where(USAGE.c.account == bindparam("account"))
     .order_by(USAGE.c.at.desc())
@@ -103,12 +106,12 @@ _NTH_LAST = (
 
 def lane(connection: Connection, account: str) -> Any:
     """The row of this account, locked until the transaction ends."""
-    return connection.execute(_LANE, {"account": account}).one_or_none()
+    return _LANE.run(connection, {"account": account}).one_or_none()
 
 
 def limits(connection: Connection, account: str) -> dict[int, int]:
     """How many messages the account may send, by the seconds of the span that this counts for."""
-    return {row.seconds: row.messages for row in connection.execute(_LIMITS, {"account": account})}
+    return {row.seconds: row.messages for row in _LIMITS.run(connection, {"account": account})}
 
 
 def ready_at(connection: Connection, row: Any, limits: Mapping[int, int], now: float) -> float:
@@ -117,7 +120,7 @@ def ready_at(connection: Connection, row: Any, limits: Mapping[int, int], now: f
     for seconds, messages in limits.items():
         # The oldest of the last so many tries: when it leaves the span, there is room for one more.
         given = {"account": row.account, "before": messages - 1}
-        oldest = connection.execute(_NTH_LAST, given).scalar_one_or_none()
+        oldest = _NTH_LAST.run(connection, given).scalar_one_or_none()
         if oldest is not None:
             # What stands in the future was written before the clock was set back: counted as of now.
             ready = max(ready, min(oldest, now) + seconds)
@@ -140,7 +143,7 @@ def room(connection: Connection, row: Any, now: float) -> int:
 
 def note_use(connection: Connection, account: str, entry: int, attempt: int, now: float) -> None:
     """A try begins."""
-    connection.execute(_USE, {"account": account, "entry": entry, "attempt": attempt, "at": now})
+    _USE.run(connection, {"account": account, "entry": entry, "attempt": attempt, "at": now})
 
 
 def give_back(connection: Connection, entry: int, attempt: int) -> None:
@@ -206,7 +209,7 @@ def pause(
     )
 
 
-_GOT_THROUGH = (
+_GOT_THROUGH = Statement(
     update(LANES)
     .where(LANES.c.account == bindparam("through"), (LANES.c.failures > 0) | (LANES.c.paused != ""))
     .values(failures=0, paused="", hint="", mark="", ready=0.0)
@@ -215,7 +218,7 @@ _GOT_THROUGH = (
 
 def got_through(connection: Connection, account: str) -> None:
     """The account works."""
-    connection.execute(_GOT_THROUGH, {"through": account})
+    _GOT_THROUGH.run(connection, {"through": account})
 
 
 def resume(connection: Connection, account: str) -> None:

@@ -8,11 +8,12 @@ from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from .pacing import conflict_free
 from .schema import ENTRIES, PARTS, USES
+from .statements import Statement
 
 __all__ = ["delete_with_parts", "keep_parts", "parts_of"]
 
 # Made once: what is said many times a second is not put together anew each time.
-_HELD = (
+_HELD = Statement(
     select(PARTS.c.digest)
     .where(PARTS.c.digest == bindparam("digest"))
     .with_for_update(read=True, key_share=True)
@@ -25,7 +26,7 @@ def keep_parts(connection: Connection, number: int, parts: Mapping[str, bytes]) 
         part = {"digest": digest, "content": content}
         connection.execute(conflict_free(connection, PARTS), part)
         # Another program may just be deleting the same part with the last message that used it.
-        while connection.execute(_HELD, {"digest": digest}).first() is None:
+        while _HELD.run(connection, {"digest": digest}).first() is None:
             connection.execute(conflict_free(connection, PARTS), part)
         connection.execute(insert(USES), {"entry": number, "digest": digest})
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -16,6 +17,7 @@ from ..message import Priority
 from .entry import Entry
 from .letter import damaged
 from .schema import ENTRIES, HISTORY
+from .statements import Statement
 from .states import State
 
 __all__ = [
@@ -44,10 +46,14 @@ _LONGEST_KEY = 500
 """Characters: an index of PostgreSQL takes no more than 2,700 octets."""
 
 # Made once: what is said many times a second is not put together anew each time.
-_NOTE = insert(HISTORY)
+_NOTE = Statement(insert(HISTORY), columns=[one.name for one in HISTORY.c if one.name != "id"])
 _GET = select(*SHOWN).where(ENTRIES.c.id == bindparam("number"))
-_GET_LOCKED = _GET.with_for_update()
-_CHANGE = update(ENTRIES).where(ENTRIES.c.id == bindparam("number"))
+_GET_LOCKED = Statement(_GET.with_for_update())
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> Statement:
+    return Statement(update(ENTRIES).where(ENTRIES.c.id == bindparam("number")), columns=columns)
 
 
 def entry(connection: Connection, number: int) -> Entry:
@@ -57,7 +63,7 @@ def entry(connection: Connection, number: int) -> Entry:
 
 def put(connection: Connection, number: int, values: Mapping[str, Any]) -> None:
     """Write these columns of an entry."""
-    connection.execute(_CHANGE, {"number": number, **values})
+    _change(tuple(values)).run(connection, {"number": number, **values})
 
 
 def found(connection: Connection, number: int, *, lock: bool = False) -> Any:
@@ -78,7 +84,7 @@ def found(connection: Connection, number: int, *, lock: bool = False) -> Any:
 
 def locked(connection: Connection, number: int) -> Any:
     """The row of this entry, locked until the transaction ends; None where there is none."""
-    return connection.execute(_GET_LOCKED, {"number": number}).one_or_none()
+    return _GET_LOCKED.run(connection, {"number": number}).one_or_none()
 
 
 def entry_of(row: Mapping[Any, Any]) -> Entry:
@@ -192,4 +198,4 @@ def note(
         "code": code,
         "text": text.replace("\0", ""),
     }
-    connection.execute(_NOTE, line)
+    _NOTE.run(connection, line)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..errors import OutboxError
@@ -18,7 +18,8 @@ from .letter import Letter
 from .pacing import open_lane
 from .parts import delete_with_parts, keep_parts, parts_of
 from .rows import PRIORITIES, entry_of, found, note, put
-from .schema import ENTRIES, check_version
+from .schema import ENTRIES, SCHEMA, VERSION, check_version
+from .statements import Statement
 from .states import Cause, State, moved
 
 __all__ = ["New", "add", "change", "letter", "purge"]
@@ -51,13 +52,12 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
     ``lane_known``: whether the row of its account is certainly there. Raises ``OutboxError`` where the key
     stands for another content.
     """
-    check_version(connection)  # another program may have upgraded it meanwhile
     row = {
         "key": new.key,
         "fingerprint": new.fingerprint,
         "account": new.account,
         "fallback": None if new.fallback is None else _json(list(new.fallback)),
-        "state": State.QUEUED,
+        "state": State.QUEUED.value,
         "priority": PRIORITIES.index(new.priority),
         "message_id": new.message_id,
         "subject": new.subject.replace("\0", ""),
@@ -72,8 +72,11 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
         "changed": now,
         **_FRESH,
     }
-    number = connection.execute(_ADD[connection.dialect.name], row).scalar_one_or_none()
+    added = _ADD.run(connection, row)
+    # SQLite says the number for nothing, and takes its time where it is asked to return it.
+    number = added.scalar_one_or_none() if added.returns_rows else added.lastrowid if added.rowcount else None
     if number is None:
+        check_version(connection)
         return _same(connection, new), False
     keep_parts(connection, number, new.letter.parts)
     if not lane_known:
@@ -149,8 +152,11 @@ def purge(connection: Connection, states: Collection[State], before: float, limi
     return 0
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 _FRESH = {
@@ -168,8 +174,20 @@ _FRESH = {
     "refused": "{}",
 }
 
-# Made once: what is said many times a second is not put together anew each time.
-_ADD = {
-    "sqlite": sqlite.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),
-    "postgresql": postgresql.insert(ENTRIES).on_conflict_do_nothing().returning(ENTRIES.c.id),
-}
+_COLUMNS = [column for column in ENTRIES.c if column.name != "id"]
+_GIVEN = (
+    select(*(bindparam(column.name, type_=column.type) for column in _COLUMNS))
+    # Another program may have brought the tables up to date meanwhile: then nothing is added.
+    .select_from(SCHEMA)
+    .where(SCHEMA.c.version.between(1, VERSION))
+)
+_NAMES = [column.name for column in _COLUMNS]
+_ADD = Statement(
+    sqlite.insert(ENTRIES).from_select(_NAMES, _GIVEN).on_conflict_do_nothing(),
+    postgresql=(
+        postgresql.insert(ENTRIES)
+        .from_select(_NAMES, _GIVEN)
+        .on_conflict_do_nothing()
+        .returning(ENTRIES.c.id)
+    ),
+)

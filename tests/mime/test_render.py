@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oauth_mailer import Address, Attachment, Message
-from oauth_mailer.mime import render
+from oauth_mailer.mime import fits, render
 from tests.support.mail_texts import (
     ADDRESSES,
     BODIES,
@@ -107,7 +107,9 @@ def test_whatever_is_said_arrives_whole(
         Attachment(data, filename=name, content_id=f"part{number}" if inline else None)
         for number, (name, data, inline) in enumerate(attached)
     ]
-    data = octets(Message(to=to, subject=subject, text=text, html=html, attachments=attachments))
+    message = Message(to=to, subject=subject, text=text, html=html, attachments=attachments)
+    data = octets(message)
+    assert not fits(message, len(data) - 1)
     part = read(data)
     modern(data)  # it finds no defect
     assert part.text("Subject") == subject
@@ -199,6 +201,22 @@ def test_fifty_thousand_recipients_go_out_in_lines_of_78() -> None:
     data = octets(Message(to=to, text=""))
     assert max(map(len, data.split(b"\r\n"))) <= 78
     assert data.count(b"@example.com") == 50_000
+
+
+def test_a_small_message_is_seen_to_fit_without_being_made(tmp_path: Path) -> None:
+    message = Message(
+        to=["ann@example.com"] * 3,
+        subject="\U0001f600" * 60,
+        html="\U0001f600" * 1000,
+        attachments=[Attachment(bytes(1000), filename="\U0001f600" * 60 + ".bin")],
+        headers={"X-Note": "\U0001f600" * 60},
+    )
+    size = len(octets(message))
+    assert fits(message, 100_000)
+    assert not fits(message, size - 1)
+    file = tmp_path / "a"
+    file.write_bytes(b"a")
+    assert not fits(Message(to="ann@example.com", attachments=[file]), 100_000)
 
 
 def test_a_text_that_names_a_file_stays_a_text(tmp_path: Path) -> None:

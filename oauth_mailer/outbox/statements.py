@@ -1,0 +1,56 @@
+"""Statements that are said many times a second, put into words once for each database.
+
+SQLAlchemy Core remembers what it put into words too, but looking that up, and choosing how each value is
+handed over, costs more than the statement itself. Here values go to the driver as they are: numbers, texts,
+octets and None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Dialect
+from sqlalchemy.sql import ClauseElement
+
+__all__ = ["Statement"]
+
+
+class Statement:
+    """A statement of SQLAlchemy's with a parameter for each value.
+
+    ``columns``: what an insert or an update gives values for; ``others``: what another dialect needs.
+    """
+
+    def __init__(self, said: ClauseElement, *, columns: Sequence[str] = (), **others: ClauseElement) -> None:
+        self._said = said
+        self._columns = list(columns) or None
+        self._others = others
+        self._words: dict[str, _Words] = {}
+
+    def run(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
+        """Execute it with these values, each by the name of its parameter."""
+        words = self._words.get(connection.dialect.name) or self._put(connection.dialect)
+        given = {**words.known, **values} if words.known else values
+        if words.order is None:
+            return connection.exec_driver_sql(words.text, given)
+        return connection.exec_driver_sql(words.text, tuple([given[name] for name in words.order]))
+
+    def _put(self, dialect: Dialect) -> _Words:
+        said = self._others.get(dialect.name, self._said)
+        compiled: Any = said.compile(dialect=dialect, column_keys=self._columns)
+        known = {name: value for name, value in compiled.params.items() if value is not None}
+        order = compiled.positiontup if dialect.positional else None
+        put = self._words[dialect.name] = _Words(str(compiled), order, known)
+        return put
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """``order``: the parameters' names where the driver takes them by their places; ``known``: values that
+    are the statement's own."""
+
+    text: str
+    order: Sequence[str] | None
+    known: Mapping[str, Any]
