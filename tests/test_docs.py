@@ -73,7 +73,8 @@ def commands() -> list[str]:
         fences = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
         for block in (code for language, code in fences if language in ("", "sh", "powershell")):
             for line in block.replace("\\\n", " ").splitlines():
-                words = re.sub(r"\s#\s.*", "", line).partition("oauth-mailer ")[2]
+                bare = re.sub(r"\s#\s.*|\b[A-Z_]+=\S+", "", line)  # without comments and variables
+                words = bare.partition("oauth-mailer ")[2]
                 words = re.split(r" [|<>] | && ", words)[0].strip()
                 if words.count("'") % 2:  # the end of what is around it
                     words = words[: words.rindex("'")].strip()
