@@ -23,7 +23,11 @@ _OCTETS = 57
 _LINES = 1149
 _BLOCK = _OCTETS * _LINES
 _BLOCK_OF_LINES = Struct("76s" * _LINES)  # the fastest way to cut a block into lines
-_MAX_7BIT = 78
+
+_MAX_7BIT = 990
+"""Octets of a line that goes as it is. RFC 5322 §2.1.1 allows 998, and would have 78 for those who look at
+a text without wrapping it. Encoded, its lines are as long for them once they are decoded: that helps
+nobody, and whoever reads the raw text cannot. Sendmail cuts lines of more than 990."""
 
 _PRINTABLE = bytes(range(0x20, 0x7F))
 _UNTOUCHED = _PRINTABLE + b"\r\n\t"
@@ -41,7 +45,7 @@ def encoded_text(text: str) -> tuple[str, bytes]:
     if text and not text.endswith("\n"):
         text += "\n"
     data = text.replace("\n", "\r\n").encode()
-    if not _is_fragile(data):
+    if text.isascii() and not _is_fragile(data):
         return "7bit", data
     # Three octets for each that cannot stand for itself, against four for every three.
     special = len(data.translate(None, _LITERAL))
@@ -61,11 +65,21 @@ def _is_fragile(data: bytes) -> bool:
     return (
         bool(data.translate(None, _UNTOUCHED))
         or b" \r\n" in framed
-        or b"\t\r\n" in framed
+        or (b"\t" in data and b"\t\r\n" in framed)
         or b"\r\nFrom " in framed
         or b"\r\n.\r\n" in framed
-        or max(map(len, data.split(b"\r\n"))) > _MAX_7BIT
+        or _has_long_line(data)
     )
+
+
+def _has_long_line(data: bytes) -> bool:
+    """Looks only for the last line end that there must be so far on."""
+    at = 0
+    while len(data) - at > _MAX_7BIT:
+        at = data.rfind(b"\r\n", at, at + _MAX_7BIT + 2) + 2
+        if at == 1:
+            return True
+    return False
 
 
 def _mended(line: bytes) -> bytes:

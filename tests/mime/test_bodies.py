@@ -82,6 +82,7 @@ def test_text_and_html_arrive_to_the_character(text: str, html: str) -> None:
 @example("From " + "a" * 63 + "From abc")
 @example("F" * 75 + " ")
 @example("From " * 30)
+@example(("x" * 89 + "\n") * 10 + "x" * 991)
 @example("=" + "a" * 74 + ".")
 @example("=" + "a" * 75 + ".\n")
 def test_no_relay_has_a_reason_to_change_a_body(text: str) -> None:
@@ -89,7 +90,7 @@ def test_no_relay_has_a_reason_to_change_a_body(text: str) -> None:
     body = body_of(octets(Message(to="ann@example.com", text=text)))
     assert body.isascii()
     for line in body.split(b"\r\n"):
-        assert len(line) <= 78
+        assert len(line) <= 990
         assert not line.startswith(b"From ")
         assert line != b"."
         assert not line.endswith((b" ", b"\t"))
@@ -100,15 +101,17 @@ def test_no_relay_has_a_reason_to_change_a_body(text: str) -> None:
     ("text", "encoding"),
     [
         ("Hello\n" * 9, "7bit"),
-        ("x" * 78 + "\n", "7bit"),
-        ("x" * 79 + "\n", "quoted-printable"),
+        ("x" * 990 + "\n", "7bit"),
+        ("x" * 991 + "\n", "quoted-printable"),
+        (("x" * 500 + "\n") * 4, "7bit"),
+        ("x\n" * 600 + "x" * 991 + "\nx", "quoted-printable"),
         ("\ttab\n", "7bit"),
         ("Viele Grüße von hier aus dem Rheinland\n", "quoted-printable"),
         ("季度报告\n", "base64"),
         ("trailing \n", "quoted-printable"),
         ("From me\n", "quoted-printable"),
         ("a\n.\nb\n", "quoted-printable"),
-        ("=" * 300, "base64"),  # each would take three octets
+        ("=" * 1000, "base64"),  # each would take three octets
         ("..\n", "7bit"),
         ("", "7bit"),
     ],
