@@ -21,6 +21,7 @@ _ATEXT = r"[^\x00-\x20\x7f\"(),.:;<>@\[\\\]]"
 _LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _PHRASE = re.compile(rf"{_ATEXT}+(?: {_ATEXT}+)*")
+_ALONE = re.compile(r"[^\s\"(),:;<>\\]{1,254}")  # one address and nothing else, as most lists are
 # C0 and C1 controls (tab too), the line separators that some programs take for line ends, lone surrogates.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -57,8 +58,11 @@ def quoted(text: str) -> str:
 
 def unique(addresses: Iterable[Address]) -> tuple[Address, ...]:
     """Each mailbox once, as and where it was first written."""
+    given = tuple(addresses)
+    if len(given) < 2:
+        return given
     found: dict[str, Address] = {}
-    for address in addresses:
+    for address in given:
         found.setdefault(address.key, address)
     return tuple(found.values())
 
@@ -134,6 +138,8 @@ class Address:
         Groups are dissolved and comments left out. Raises ``MessageError`` for anything that could be read
         in two ways.
         """
+        if isinstance(text, str) and _ALONE.fullmatch(text):
+            return (cls(text),)
         check_text(text, lambda: _("An address"))
         if len(text) > MAX_LENGTH:
             raise MessageError(

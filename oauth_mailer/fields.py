@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 from .address import Address, check_text
 from .errors import MessageError
@@ -145,7 +145,7 @@ def uris(value: str | Iterable[str]) -> tuple[str, ...]:
 
 def checked_date(date: datetime | None) -> datetime:
     """The date to the second, by default that of now."""
-    moment = (date or datetime.now().astimezone()).replace(microsecond=0)
+    moment = (date or datetime.now(UTC).astimezone()).replace(microsecond=0)
     if moment.utcoffset() is None:
         raise MessageError(
             _("The date has no time zone."),

@@ -145,11 +145,13 @@ class Message:
                 code="content-id",
                 hint=_("Give each its own."),
             )
+        once = {*EITHER_WAY, *PRIORITY}
+        by_hand = [low for name, _value in self.headers if (low := name.lower()) in once]
+        if not by_hand:
+            return
         written = [low for low, field in EITHER_WAY.items() if getattr(self, field)]
         written += ["references"] if self.in_reply_to and not self.references else []
         written += PRIORITY if self.priority != "normal" else ()
-        once = {*EITHER_WAY, *PRIORITY}
-        by_hand = [low for name, _value in self.headers if (low := name.lower()) in once]
         for name in _twice(written + by_hand):
             raise MessageError(
                 _("The message has two headers {name}.").format(name=name),
@@ -207,4 +209,4 @@ def _one_id(value: str) -> str:
 
 
 def _twice(names: list[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1]
+    return [name for name, count in Counter(names).items() if count > 1] if len(names) > 1 else []

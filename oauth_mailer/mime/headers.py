@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ..address import Address, quoted
 
@@ -25,6 +25,7 @@ _PLAIN = re.compile(r"[!-~]{1,900}+(?: [!-~]{1,900}+)*+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _Q_OCTETS = tuple(chr(n) if n in _Q_SAFE else "_" if n == 0x20 else f"={n:02X}" for n in range(256))
+_MINUTE = timedelta(minutes=1)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Some readers take quotes and angles off twice, or stumble over a backslash.
@@ -91,11 +92,15 @@ def parameters(name: str, value: str, names: Iterable[tuple[str, str]]) -> bytes
 
 def date(moment: datetime) -> str:
     """RFC 5322 §3.3, whatever the locale."""
-    offset = moment.strftime("%z")
-    if len(offset) > 5:  # a zone of old that is off by seconds
-        moment, offset = moment.astimezone(UTC), "+0000"
-    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
-    return f"{day}, {moment.day:02d} {month} {moment.year:04d} {moment:%H:%M:%S} {offset}"
+    ahead = moment.utcoffset() or timedelta()
+    if ahead % _MINUTE:  # a zone of old that is off by seconds
+        moment, ahead = moment.astimezone(UTC), timedelta()
+    hours, minutes = divmod(abs(ahead) // _MINUTE, 60)
+    return (
+        f"{_DAYS[moment.weekday()]}, {moment.day:02d} {_MONTHS[moment.month - 1]} {moment.year:04d}"
+        f" {moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}"
+        f" {'-' if ahead.days < 0 else '+'}{hours:02d}{minutes:02d}"
+    )
 
 
 def encoded_words(text: str, first: int, width: int = _WORD) -> list[str]:
