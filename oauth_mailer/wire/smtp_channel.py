@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import ssl
 import time
+from contextlib import suppress
 
 from ..i18n import _
 from ..values import dataclass
@@ -19,7 +21,11 @@ MAX_LINE = 4096
 MAX_LINES = 256
 """Lines of one reply; the longest real ones, those to EHLO, have about 30."""
 
+_READ = 16_384
+"""Octets that one call asks for: a TLS record, so that none of it stays where the system does not see it."""
+
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class PeerClosed(ConnectionError):
@@ -55,14 +61,16 @@ class Reply:
 class Channel:
     """An open connection. ``patience``: how long one write of a block and one whole reply may take.
 
-    What goes wrong is raised as it is: ``OSError`` (a server that ended the connection: ``PeerClosed``) or
-    ``GarbledReply``.
+    The socket itself never waits, so that what can be done at once costs one system call. What goes wrong is
+    raised as it is: ``OSError`` (a server that ended the connection: ``PeerClosed``) or ``GarbledReply``.
     """
 
     def __init__(self, sock: socket.socket, patience: Patience) -> None:
+        sock.settimeout(0)
         self._sock = sock
+        self._comes = _Waiter(sock, writing=False)
         self._patience = patience
-        self._buffer = bytearray()
+        self._buffer = b""
         self.taken = 0
         """Octets of the latest write that the system took."""
 
@@ -78,7 +86,7 @@ class Channel:
         be taken for protected ones: they end the connection with ``GarbledReply``.
         """
         if self._buffer:
-            raise GarbledReply(bytes(self._buffer))
+            raise GarbledReply(self._buffer)
         self._sock.settimeout(self._patience.left())
         # wrap_socket() makes no handshake, and leaves a socket open, if the peer has gone: ask before and
         # after.
@@ -86,15 +94,19 @@ class Channel:
         self._sock = context.wrap_socket(self._sock, server_hostname=host)
         if not self.encrypted:
             raise PeerClosed(_("the server ended the connection"))
+        self._sock.settimeout(0)
+        self._comes = _Waiter(self._sock, writing=False)
 
     def write(self, data: bytes | bytearray, timeout: float | None = None) -> None:
         """Send these octets, all of them within the time."""
         deadline = self._patience.deadline(timeout)
         self.taken = 0
-        view = memoryview(data)
+        _left(deadline)
         while self.taken < len(data):
-            self._wait_until(deadline)
-            self.taken += self._sock.send(view[self.taken :])
+            try:
+                self.taken += self._sock.send(memoryview(data)[self.taken :] if self.taken else data)
+            except _NOT_YET as error:
+                self._wait(error, deadline, writing=True)
 
     def read_reply(self, timeout: float | None = None) -> Reply:
         """The next reply, the whole of it within the time, however slowly it drips."""
@@ -118,24 +130,14 @@ class Channel:
 
     def poll(self) -> bool:
         """Whether octets have come unasked; the end of the connection is ``PeerClosed``."""
-        if not self._buffer:
-            self._sock.settimeout(0)
-            try:
-                self._fill()
-            except (BlockingIOError, ssl.SSLWantReadError):
-                return False
-        return True
+        return self.wait(0)
 
     def wait(self, seconds: float) -> bool:
         """Whether the server says something within this time; nothing is taken from the connection."""
-        if self._buffer:
-            return True
-        self._sock.settimeout(seconds)
-        try:
-            self._fill()
-        except TimeoutError:
-            return False
-        return True
+        if not self._buffer and self._comes.within(seconds):
+            with suppress(*_NOT_YET):  # what came was TLS's own
+                self._take()
+        return bool(self._buffer)
 
     def close(self) -> None:
         """Close it; a peer that has gone is no error."""
@@ -149,22 +151,58 @@ class Channel:
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
             if searched > MAX_LINE:
-                raise GarbledReply(bytes(self._buffer))
-            self._wait_until(deadline)
-            self._fill()
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        if len(line) > MAX_LINE:
+                raise GarbledReply(self._buffer)
+            self._fill(deadline)
+        line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
+        if end > MAX_LINE:
             raise GarbledReply(line)
         return line.removesuffix(b"\r")
 
-    def _fill(self) -> None:
-        data = self._sock.recv(MAX_LINE)
+    def _fill(self, deadline: float) -> None:
+        while self._comes.within(_left(deadline)):
+            try:
+                return self._take()
+            except _NOT_YET as error:
+                self._wait(error, deadline, writing=False)
+        raise TimeoutError("timed out")
+
+    def _take(self) -> None:
+        data = self._sock.recv(_READ)
         if not data:
             raise PeerClosed(_("the server ended the connection"))
         self._buffer += data
 
-    def _wait_until(self, deadline: float) -> None:
-        if (left := deadline - time.monotonic()) <= 0:
+    def _wait(self, error: OSError, deadline: float, *, writing: bool) -> None:
+        """Until what was not possible yet is worth another try; in TLS, to write may need to read first."""
+        if isinstance(error, ssl.SSLError):
+            writing = isinstance(error, ssl.SSLWantWriteError)
+        waiter = _Waiter(self._sock, writing=True) if writing else self._comes
+        if not waiter.within(_left(deadline)):
             raise TimeoutError("timed out")
-        self._sock.settimeout(left)
+
+
+class _Waiter:
+    """Waits until a socket can be read from, or written to, or has failed."""
+
+    def __init__(self, sock: socket.socket, *, writing: bool) -> None:
+        self._sock = sock
+        self._writing = writing
+        self._poll = None
+        if hasattr(select, "poll"):  # not on Windows
+            self._poll = select.poll()
+            self._poll.register(sock, select.POLLOUT if writing else select.POLLIN)
+
+    def within(self, seconds: float) -> bool:
+        if self._poll is not None:
+            return bool(self._poll.poll(seconds * 1000))
+        here = [self._sock]
+        readable, writable, _ = select.select(
+            [] if self._writing else here, here if self._writing else [], [], seconds
+        )
+        return bool(readable or writable)
+
+
+def _left(deadline: float) -> float:
+    if (seconds := deadline - time.monotonic()) <= 0:
+        raise TimeoutError("timed out")
+    return seconds
