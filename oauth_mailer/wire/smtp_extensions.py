@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ..errors import RejectedError, RouteError
 from ..i18n import _
-from ..replies import Stage
 from ..values import dataclass
 
 __all__ = ["Mail", "commands_for", "extensions_in", "stuffed"]
+
+_ENDING = re.compile(r"[\x00-\x1f<>\x7f]")  # what would end an address or a command
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,8 @@ def extensions_in(lines: Sequence[bytes]) -> Mapping[str, str]:
     return found
 
 
-def commands_for(mail: Mail, extensions: Mapping[str, str], host: str) -> list[tuple[Stage, bytes]]:
-    """MAIL, RCPT… and DATA for this message.
+def commands_for(mail: Mail, extensions: Mapping[str, str], host: str) -> list[bytes]:
+    """MAIL, RCPT… and DATA for this message, each with its line end.
 
     Raises, before anything is said, ``RejectedError`` where the message is larger than the server takes, and
     ``RouteError`` where the server lacks what it needs.
@@ -55,7 +57,8 @@ def commands_for(mail: Mail, extensions: Mapping[str, str], host: str) -> list[t
             code="message-too-large",
             hint=_("Share large files by a link, or send them in several messages."),
         )
-    utf8 = mail.needs_smtputf8 or not all(one.isascii() for one in (mail.sender, *mail.recipients))
+    lines = [f"RCPT TO:<{one}>\r\n".encode() for one in mail.recipients]
+    utf8 = mail.needs_smtputf8 or not (mail.sender.isascii() and all(map(bytes.isascii, lines)))
     if utf8 and "SMTPUTF8" not in extensions:
         raise RouteError(
             _("{host} takes only addresses and headers of plain English letters (no SMTPUTF8).").format(
@@ -73,11 +76,9 @@ def commands_for(mail: Mail, extensions: Mapping[str, str], host: str) -> list[t
     parameters = f" SIZE={mail.size}" if "SIZE" in extensions else ""
     parameters += " BODY=8BITMIME" if mail.needs_8bit else ""
     parameters += " SMTPUTF8" if utf8 else ""
-    lines: list[tuple[Stage, str]] = [("mail", f"MAIL FROM:<{mail.sender}>{parameters}")]
-    lines += [("rcpt", f"RCPT TO:<{one}>") for one in mail.recipients]
-    if any(char < " " or char in "<>\x7f" for one in (mail.sender, *mail.recipients) for char in one):
+    if any(map(_ENDING.search, (mail.sender, *mail.recipients))):
         raise AssertionError("a character in an address that would end the command")
-    return [*((stage, line.encode()) for stage, line in lines), ("data", b"DATA")]
+    return [f"MAIL FROM:<{mail.sender}>{parameters}\r\n".encode(), *lines, b"DATA\r\n"]
 
 
 def stuffed(blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -34,10 +34,11 @@ class Transaction:
         self._channel = channel
         self._refusal = refusal
 
-    def run(
-        self, commands: Sequence[tuple[Stage, bytes]], mail: Mail, *, pipelining: bool
-    ) -> tuple[Reply, dict[str, str]]:
-        """The reply that accepts the message, and the reason for each recipient that was refused."""
+    def run(self, commands: Sequence[bytes], mail: Mail, *, pipelining: bool) -> tuple[Reply, dict[str, str]]:
+        """The reply that accepts the message, and the reason for each recipient that was refused.
+
+        ``commands``: see ``smtp_extensions.commands_for``.
+        """
         refused = self._envelope(commands, mail.recipients, _BATCH if pipelining else 1)
         self.step = "data"
         self._content(mail.blocks())
@@ -46,7 +47,7 @@ class Transaction:
         return reply, refused
 
     def _envelope(
-        self, commands: Sequence[tuple[Stage, bytes]], recipients: Sequence[str], batch_size: int
+        self, commands: Sequence[bytes], recipients: Sequence[str], batch_size: int
     ) -> dict[str, str]:
         replies = self._exchange(commands, batch_size)
         data = replies[-1] if len(replies) == len(commands) else None
@@ -56,8 +57,8 @@ class Transaction:
         self.in_step = data is None or data.code >= 400
         if not replies[0].positive:
             raise self._refusal("mail", replies[0])
-        answers = dict(zip(recipients, replies[1:], strict=False))
-        failures = {one: self._refusal("rcpt", reply) for one, reply in answers.items() if not reply.positive}
+        answers = zip(recipients, replies[1:], strict=False)
+        failures = {one: self._refusal("rcpt", reply) for one, reply in answers if not reply.positive}
         if len(failures) == len(recipients):
             raise _nobody_left(failures)
         if data is not None and not in_data:
@@ -65,35 +66,37 @@ class Transaction:
         self.in_step = False
         return {one: error.text for one, error in failures.items()}
 
-    def _exchange(self, commands: Sequence[tuple[Stage, bytes]], batch_size: int) -> list[Reply]:
+    def _exchange(self, commands: Sequence[bytes], batch_size: int) -> list[Reply]:
         """The replies so far as it made sense to go on."""
         replies: list[Reply] = []
+        data = len(commands) - 1
         for at in range(0, len(commands), batch_size):
             batch = commands[at : at + batch_size]
-            if batch[0][0] == "data" and not any(reply.positive for reply in replies[1:]):
+            if at == data and not any(reply.positive for reply in replies[1:]):
                 break  # nobody is left to send to
-            self._channel.write(b"".join(line + b"\r\n" for _stage, line in batch))
-            for stage, _line in batch:
+            self._channel.write(b"".join(batch))
+            for number in range(at, at + len(batch)):
                 replies.append(reply := self._channel.read_reply())
                 if reply.code == 421:  # the server closes; what else was asked is not answered
+                    stage: Stage = "mail" if number == 0 else "data" if number == data else "rcpt"
                     raise self._refusal(stage, reply)
             if not replies[0].positive:
                 break
         return replies
 
     def _content(self, blocks: Iterator[bytes]) -> None:
-        pending = bytearray()
+        pending = b""
         for block in stuffed(blocks):
-            pending += block
+            pending = pending + block if pending else block
             if len(pending) >= _BLOCK:
                 self._push(pending)
-                pending = bytearray()
+                pending = b""
         self._push(pending)
         # Whoever refuses or hangs up before the end is told apart from whoever falls silent after it.
         if self._channel.poll():
             raise self._early() or GarbledReply(b"")
 
-    def _push(self, data: bytearray) -> None:
+    def _push(self, data: bytes) -> None:
         try:
             self._channel.write(data)
         except OSError as error:
