@@ -47,7 +47,8 @@ def envelope_of(message: Message | RawMessage, sender: Address) -> Envelope:
         return raw_envelope(message, sender)
     named = unique((*message.to, *message.cc))
     recipients = unique((*named, *message.bcc))
-    return Envelope(Address(sender.email, message.from_name or sender.name), recipients, named)
+    author = Address(sender.email, message.from_name) if message.from_name else sender
+    return Envelope(author, recipients, named)
 
 
 def fits(message: Message | RawMessage, octets: float) -> bool:
@@ -164,10 +165,15 @@ def _multipart(kind: str, parts: list[list[Piece]], parameter: str = "") -> list
 def _merged(part: list[Piece]) -> list[Piece]:
     """What lies together in memory goes out together."""
     merged: list[Piece] = []
+    together: list[bytes] = []
+    size = 0
     for piece in part:
-        last = merged[-1] if merged else None
-        if isinstance(last, bytes) and isinstance(piece, bytes) and len(last) + len(piece) <= 2 * _SMALL:
-            merged[-1] = last + piece
+        if together and not (isinstance(piece, bytes) and size + len(piece) <= 2 * _SMALL):
+            merged.append(b"".join(together))
+            together, size = [], 0
+        if isinstance(piece, bytes):
+            together.append(piece)
+            size += len(piece)
         else:
             merged.append(piece)
-    return merged
+    return [*merged, b"".join(together)] if together else merged
