@@ -9,9 +9,9 @@ The file says which secret was refused by a hash that is slow on purpose (scrypt
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
+from binascii import crc32
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -69,7 +69,7 @@ class Refusals:
         come for too long, nothing is waited for.
         """
         with ExitStack() as stack:
-            mark = hashlib.sha256(address.lower().encode()).hexdigest()[:16]
+            mark = f"{crc32(address.lower().encode()):08x}"  # two accounts of one mark would only wait
             with suppress(OSError):
                 stack.enter_context(private_file.held(self._path.parent / f".login-{mark}.lock", _TURN))
             self.check(address, secret)
@@ -174,5 +174,7 @@ class _Refusal:
 
 
 def _mark(secret: str, salt: str) -> str:
+    import hashlib
+
     given = secret.encode("utf-8", "surrogatepass")
     return hashlib.scrypt(given, salt=bytes.fromhex(salt), n=2**14, r=8, p=1, dklen=16).hex()

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "oauth_mailer"
 
 LAYERS = (
-    {"errors", "i18n", "logs", "private_file", "values"},
+    {"errors", "i18n", "logs", "private_file", "rooms", "values"},
     {"address_list", "message_id"},
     {"address", "providers", "refusals", "replies"},
     {"attachment", "fields"},

@@ -6,9 +6,7 @@ file has a function ``open(account, store, home, timeout) -> Credential``.
 
 from __future__ import annotations
 
-import importlib
 import math
-import pkgutil
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Literal, Protocol, runtime_checkable
 from ..accounts import Account
 from ..errors import ConfigError, SendError
 from ..i18n import _
+from ..rooms import room
 from ..stores import Secret, TokenStore
 
 __all__ = ["Credential", "Prompt", "Remembering", "Secret", "open_credential"]
@@ -75,8 +74,7 @@ def open_credential(
     ``home``: the folder for lock files; ``timeout``: seconds for one step on the network. Raises
     ``ConfigError`` for an account with an unknown ``auth``.
     """
-    known = {module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"}
-    if account.auth not in known:
+    if (found := room(__name__, account.auth)) is None:
         raise ConfigError(
             _("{address} is set to log in by {auth!r}, which this version cannot do.").format(
                 address=account.address, auth=account.auth
@@ -84,7 +82,5 @@ def open_credential(
             code="auth-unknown",
             hint=_("Run: oauth-mailer login {address}").format(address=account.address),
         )
-    credential: Credential = importlib.import_module(f".{account.auth}", __name__).open(
-        account, store, home, timeout
-    )
+    credential: Credential = found.open(account, store, home, timeout)
     return credential

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from ..i18n import N_, _
@@ -139,6 +140,10 @@ class Parser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """The help, with the examples at its end."""
+        import shutil
+
+        # Asked here only, for argparse makes a formatter for each option to see whether it is sound.
+        self.formatter_class = partial(_Formatter, columns=shutil.get_terminal_size().columns)
         # argparse puts its own colon after a title, whatever the language.
         title = _("Examples:")
         text = re.sub(r"(?m)^(\S.*):$", rf"\1{title[-1]}", super().format_help())
@@ -160,10 +165,8 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Formatter(argparse.HelpFormatter):
-    def __init__(self, prog: str) -> None:
-        import shutil
-
-        super().__init__(prog, max_help_position=30, width=min(shutil.get_terminal_size().columns, 102) - 2)
+    def __init__(self, prog: str, columns: int = 80) -> None:
+        super().__init__(prog, max_help_position=30, width=min(columns, 102) - 2)
 
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
         super().add_usage(usage, actions, groups, prefix or _("Usage: "))

@@ -7,9 +7,7 @@ know of a new kind.
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any, NoReturn, Protocol
 
 from ..errors import ConfigError, StoreError
 from ..i18n import _
+from ..rooms import room, rooms
 from ..values import dataclass, field
 
 __all__ = [
@@ -178,7 +177,7 @@ _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, lone surrogates, line 
 
 def kinds() -> tuple[str, ...]:
     """The kinds of store there are: the names of the files in this folder."""
-    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"))
+    return rooms(__name__)
 
 
 def store_kind(remembered: str = "") -> str:
@@ -191,11 +190,11 @@ def open_store(kind: str, options: StoreOptions) -> TokenStore:
 
     Raises ``ConfigError`` for an unknown kind and ``StoreError`` where the store cannot be used.
     """
-    if kind not in kinds():
+    if (found := room(__name__, kind)) is None:
         raise ConfigError(
             _("There is no token store {kind!r}.").format(kind=kind),
             code="store-unknown",
             hint=_("Set OAUTH_MAILER_STORE to one of: {kinds}.").format(kinds=", ".join(kinds())),
         )
-    store: TokenStore = importlib.import_module(f".{kind}", __name__).open(options)
+    store: TokenStore = found.open(options)
     return store

@@ -6,8 +6,6 @@ Each file has a function ``open(account, credential, timeout) -> Transport``.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -17,6 +15,7 @@ from ..errors import ConfigError
 from ..i18n import _
 from ..message import Envelope
 from ..mime import Content
+from ..rooms import room, rooms
 from ..values import dataclass, field
 
 __all__ = ["TIMEOUT", "Acceptance", "Transport", "open_transport"]
@@ -65,16 +64,13 @@ def open_transport(
 
     ``credential`` is called when one is first needed: a transport that writes files needs none.
     """
-    known = {module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_"}
-    if account.transport not in known:
+    if (found := room(__name__, account.transport)) is None:
         raise ConfigError(
             _("{address} is set to send by {transport!r}, which this version cannot do.").format(
                 address=account.address, transport=account.transport
             ),
             code="transport-unknown",
-            hint=_("Set its transport to one of: {known}.").format(known=", ".join(sorted(known))),
+            hint=_("Set its transport to one of: {known}.").format(known=", ".join(rooms(__name__))),
         )
-    transport: Transport = importlib.import_module(f".{account.transport}", __name__).open(
-        account, credential, timeout
-    )
+    transport: Transport = found.open(account, credential, timeout)
     return transport

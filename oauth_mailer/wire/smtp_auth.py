@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Generator, Mapping
 from typing import Any, Literal
@@ -140,6 +139,8 @@ def authenticate(channel: Channel, mechanism: str, login: Login, server: Server)
 
 def _explained(reason: bytes, sent: list[bytes]) -> tuple[bytes, bytes]:
     """The reason as it came, and what it tells; both without what was shown, however that was written."""
+    import json
+
     try:
         found = json.loads(reason)
     except (ValueError, RecursionError):
