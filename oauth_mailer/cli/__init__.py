@@ -6,6 +6,7 @@ One file here is one command, with ``summary() -> str``, ``parser() -> Parser`` 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -52,13 +53,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     ``argv``: the arguments after the program's name, by default those of this process. Raises nothing.
     """
+    if argv is None:
+        return _process(sys.argv[1:])
     with _termination_heard(), ExitStack() as ends:
-        return _main(list(sys.argv[1:] if argv is None else argv), ends)
+        return _main(list(argv), ends)
 
 
 def sendmail() -> int:
     """Run as the program sendmail does; returns its exit code. Raises nothing."""
-    return main(["sendmail", *sys.argv[1:]])
+    return _process(["sendmail", *sys.argv[1:]])
+
+
+def _process(words: list[str]) -> int:
+    """As ``main``, where the process is the program's own: most often it sends one mail and ends.
+
+    So what is imported is not searched for garbage again and again, nor at the end; what runs on is, as ever.
+    """
+    gc.set_threshold(50_000, *gc.get_threshold()[1:])
+    try:
+        return main(words)
+    finally:
+        gc.freeze()
 
 
 def _main(words: list[str], ends: ExitStack) -> int:
