@@ -192,8 +192,6 @@ def test_a_worker_of_several_threads_serves_what_all_of_them_did(boxes: list[Mai
         for _number in numbers:
             worker.wait_for("@")  # a line for each: sent, or rejected
         text = fetched(url)
-        worker.stop()
-        assert worker.end() == 0
     sent = f'oauth_mailer_attempts_total{{account="{ME}",code="",transport="smtp",verdict="sent"}} 3.0'
     assert sent in text.splitlines()
     assert 'verdict="not_sent"} 1.0' in text
@@ -211,8 +209,6 @@ def test_a_page_of_another_name_that_points_here_gets_nothing(boxes: list[Mailbo
             answer = connection.getresponse()
             told[name] = answer.status, ME in answer.read().decode()
             connection.close()
-        worker.stop()
-        assert worker.end() == 0
     evil = (403, False)
     assert list(told.values()) == [evil, evil, (200, True), (200, True)]
 
@@ -242,8 +238,6 @@ def test_a_port_that_is_taken_is_told_with_the_next_step(boxes: list[Mailbox]) -
         assert done.code == 78, done
         assert f"port {port}: " in done.err
         assert "--metrics-port 0 takes any free port" in done.err
-        worker.stop()
-        assert worker.end() == 0
 
 
 def test_without_its_extra_it_says_what_to_install() -> None:
