@@ -18,12 +18,13 @@ __all__ = ["Address", "check_text", "quoted", "unique"]
 
 # atext of RFC 5322 and RFC 6532, by what it is not: a class of all Unicode takes ten milliseconds to compile.
 _ATEXT = r"[^\x00-\x20\x7f\"(),.:;<>@\[\\\]]"
+# What not every message needs is a text, which `re` compiles, and keeps, when it is first used.
 _LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
-_PHRASE = re.compile(rf"{_ATEXT}+(?: {_ATEXT}+)*")
+_PHRASE = rf"{_ATEXT}+(?: {_ATEXT}+)*"
 _ALONE = re.compile(r"[^\s\"(),:;<>\\]{1,254}")  # one address and nothing else, as most lists are
 # C0 and C1 controls (tab too), the line separators that some programs take for line ends, lone surrogates.
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_UNFIT = "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def check_text(text: str, what: Callable[[], str]) -> str:
@@ -33,7 +34,7 @@ def check_text(text: str, what: Callable[[], str]) -> str:
     """
     if not isinstance(text, str):
         raise TypeError(f"{what()} must be a text, not {type(text).__name__}")
-    if found := _UNFIT.search(text):
+    if not text.isprintable() and (found := re.search(_UNFIT, text)):
         code = ord(found[0])
         if 0xD800 <= code <= 0xDFFF:
             raise MessageError(
@@ -117,7 +118,7 @@ class Address:
         if not self.name:
             return self.email
         # What looks like an encoded word is one to many readers, unless it is quoted.
-        plain = _PHRASE.fullmatch(self.name) and "=?" not in self.name
+        plain = re.fullmatch(_PHRASE, self.name) and "=?" not in self.name
         return f"{self.name if plain else quoted(self.name)} <{self.email}>"
 
     @classmethod

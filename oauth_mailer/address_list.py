@@ -14,10 +14,8 @@ from .i18n import _
 __all__ = ["MAX_LENGTH", "mailboxes", "malformed"]
 
 # Blanks, a quoted text, a separator, or a word; the colons of an IPv6 address are none.
-_TOKEN = re.compile(
-    r'[ \t]+|"[^"\\]*(?:\\.[^"\\]*)*"|[()<>,:;]|(?:[^ \t"()<>,:;\\@]+|@(?:\[[0-9A-Za-z.:]*\])?)+'
-)
-_IN_COMMENT = re.compile(r"\\.|[^\\()]+|[()]")
+_TOKEN = r'[ \t]+|"[^"\\]*(?:\\.[^"\\]*)*"|[()<>,:;]|(?:[^ \t"()<>,:;\\@]+|@(?:\[[0-9A-Za-z.:]*\])?)+'
+_IN_COMMENT = r"\\.|[^\\()]+|[()]"
 
 MAX_LENGTH = 1 << 22
 """Characters of a list of addresses."""
@@ -72,8 +70,9 @@ def mailboxes(text: str) -> Iterator[tuple[str, str]]:
 def _tokens(text: str) -> Iterator[str]:
     """Words, quoted texts, blanks and separators; a comment counts as a blank, nested ones too."""
     at = 0
+    pattern = re.compile(_TOKEN)
     while at < len(text):
-        found = _TOKEN.match(text, at)
+        found = pattern.match(text, at)
         if not found:
             raise malformed(text)  # a quote without its end, or a backslash outside of quotes
         at, token = found.end(), found[0]
@@ -84,7 +83,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 def _after_comment(text: str, at: int) -> int:
     depth = 1
-    for found in _IN_COMMENT.finditer(text, at):
+    for found in re.compile(_IN_COMMENT).finditer(text, at):
         depth += (found[0] == "(") - (found[0] == ")")
         if not depth:
             return found.end()

@@ -15,8 +15,8 @@ from .values import dataclass
 __all__ = ["Attachment", "shown"]
 
 _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,100}"
-_MEDIA_TYPE = re.compile(rf"{_WORD}/{_WORD}(?:; *[A-Za-z-]+=[A-Za-z0-9._-]+)*")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
+_MEDIA_TYPE = rf"{_WORD}/{_WORD}(?:; *[A-Za-z-]+=[A-Za-z0-9._-]+)*"
+_CONTENT_ID = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}"
 
 # What each system's own table says of these differs, or is missing.
 _TYPES = {
@@ -119,7 +119,11 @@ def _media_type(given: str | None, name: str) -> str:
     kind = check_text(given, lambda: _("A media type"))
     low = kind.lower()
     # A message in base64 is not allowed (RFC 2046 §5.2.1); a name comes from the file's name.
-    if not _MEDIA_TYPE.fullmatch(kind) or len(kind) > 300 or re.match(r"multipart/|message/|.*; *name=", low):
+    if (
+        not re.fullmatch(_MEDIA_TYPE, kind)
+        or len(kind) > 300
+        or re.match(r"multipart/|message/|.*; *name=", low)
+    ):
         raise MessageError(
             _("{kind!r} is no media type for an attachment.").format(kind=kind[:80]),
             code="media-type",
@@ -140,7 +144,7 @@ def _guess(name: str) -> str:
     if (
         kind is None
         or encoding
-        or not _MEDIA_TYPE.fullmatch(kind)
+        or not re.fullmatch(_MEDIA_TYPE, kind)
         or kind.startswith(("multipart", "message"))
     ):
         return _OCTETS
@@ -151,7 +155,7 @@ def _content_id(given: str) -> str:
     text = check_text(given, lambda: _("A content id"))
     if text.startswith("<") and text.endswith(">"):
         text = text[1:-1]
-    if given and not _CONTENT_ID.fullmatch(text):
+    if given and not re.fullmatch(_CONTENT_ID, text):
         raise MessageError(
             _("{text!r} is no content id.").format(text=given[:80]),
             code="content-id",

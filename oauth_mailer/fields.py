@@ -26,9 +26,9 @@ PRIORITY = ("x-priority", "importance", "priority")
 _MAX_PART = 900
 """Octets of what cannot be folded: with a name in front it stays below the 998 of RFC 5322 §2.1.1."""
 
-_FIELD_NAME = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 §2.2: printable ASCII without the colon
-_MSG_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")  # §3.6.4, without comments and blanks
-_URI = re.compile(r"(?:https?://|mailto:)[!-;=?-~]+", re.I)
+_FIELD_NAME = r"[!-9;-~]{1,76}"  # RFC 5322 §2.2: printable ASCII without the colon
+_MSG_ID = r"<[!-;=?-~]+@[!-;=?-~]+>"  # §3.6.4, without comments and blanks
+_URI = r"(?:https?://|mailto:)[!-;=?-~]+"
 
 _OWN_FIELDS = {
     "from": "login, --from",
@@ -80,7 +80,7 @@ def body(text: str | None) -> str | None:
 
 def header(name: str, value: str) -> tuple[str, str]:
     """A field that was set by hand."""
-    if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(_FIELD_NAME, name):
         raise MessageError(
             _("{name!r} is no name for a header.").format(name=str(name)[:80]),
             code="header-name",
@@ -117,7 +117,7 @@ def message_ids(value: str | Iterable[str]) -> tuple[str, ...]:
         check_text(text, lambda: _("A Message-ID"))
         ids.extend(text.replace("><", "> <").split())  # some programs leave out the blanks between them
     for one in ids:
-        if not _MSG_ID.fullmatch(one) or len(one) > _MAX_PART:
+        if not re.fullmatch(_MSG_ID, one) or len(one) > _MAX_PART:
             raise MessageError(
                 _("{text!r} is no Message-ID.").format(text=one[:80]),
                 code="message-id",
@@ -133,7 +133,7 @@ def uris(value: str | Iterable[str]) -> tuple[str, ...]:
         one = check_text(text, lambda: _("An address to unsubscribe at")).strip(" ").strip("<>")
         if not one and isinstance(value, str):
             continue
-        if not _URI.fullmatch(one) or len(one) > _MAX_PART:
+        if not re.fullmatch(_URI, one, re.I) or len(one) > _MAX_PART:
             raise MessageError(
                 _("{text!r} is no address to unsubscribe at.").format(text=one[:80]),
                 code="list-unsubscribe",

@@ -21,11 +21,11 @@ MAX_SIZE = 64 << 20
 """Octets that are read: more than any provider takes."""
 
 _MAX_HEADER = 4 << 20
-_FIELD = re.compile(rb"([!-9;-~]+):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*")
-_BLANK_LINE = re.compile(rb"\r\n[ \t]+(?=\r\n)")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
-_BINARY = re.compile(rb"^content-transfer-encoding:[ \t\r\n]*binary\b", re.I | re.M)
-_MSG_ID = re.compile(r"<[^<>\s]+>")
+_FIELD = rb"([!-9;-~]+):[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*"
+_BLANK_LINE = rb"\r\n[ \t]+(?=\r\n)"
+_CONTROL = "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]"
+_BINARY = rb"^content-transfer-encoding:[ \t\r\n]*binary\b"
+_MSG_ID = r"<[^<>\s]+>"
 _ONCE = (
     *("from", "sender", "reply-to", "to", "cc", "message-id", "in-reply-to", "references", "date", "subject"),
     *("mime-version", "content-type", "content-transfer-encoding"),
@@ -70,7 +70,7 @@ class RawMessage:
         put(self, "fields", fields)
         put(self, "body", body)
         put(self, "date", datetime.now().astimezone().replace(microsecond=0))
-        found = _MSG_ID.search(self._text("message-id"))
+        found = re.search(_MSG_ID, self._text("message-id"))
         put(self, "id", found[0] if found else new_message_id())
         if not found:  # an empty one is worse than none
             put(self, "fields", tuple(field for field in fields if field[0] != "message-id"))
@@ -150,7 +150,7 @@ def _normal(data: bytes) -> bytes:
         raise _malformed(_("it contains NUL"))
     crlf, lf, cr = data.count(b"\r\n"), data.count(b"\n"), data.count(b"\r")
     if cr > crlf or 0 < crlf < lf:
-        if _BINARY.search(data):
+        if re.search(_BINARY, data, re.I | re.M):
             raise _malformed(_("its binary content cannot be told from line ends"))
         if cr > crlf:
             # CR CR LF is what a program leaves that translates line ends twice.
@@ -171,16 +171,16 @@ def _parse(data: bytes) -> tuple[tuple[tuple[str, bytes], ...], bytes]:
     if len(head) > _MAX_HEADER:
         raise _malformed(_("its header is too long"))
     try:
-        if _CONTROL.search(head.decode()):
+        if re.search(_CONTROL, head.decode()):
             raise _malformed(_("its header contains a control character"))
     except UnicodeDecodeError:
         raise _malformed(_("its header is neither ASCII nor UTF-8")) from None
     # Where blanks at the end of a line are cut off on the way, such a line would end the header.
-    head = _BLANK_LINE.sub(b"", head)
+    head = re.sub(_BLANK_LINE, b"", head)
     fields: list[tuple[str, bytes]] = []
-    at = 0
+    pattern, at = re.compile(_FIELD), 0
     while at < len(head):
-        found = _FIELD.match(head, at)
+        found = pattern.match(head, at)
         if not found:
             line = head[at:].partition(b"\r\n")[0][:60].decode("ascii", "backslashreplace")
             raise _malformed(_("{line!r} is no header").format(line=line))

@@ -15,7 +15,7 @@ from ..stores import Secret, Slot, TokenStore
 
 __all__ = ["CodeCredential", "check_code"]
 
-_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff]|\x1b\\[20[01]~")
+_INVISIBLE = "[\u200b-\u200f\u2060\ufeff]|\x1b\\[20[01]~"
 """What is copied from a web page along with a code and seen by nobody, and a terminal's marks of pasting."""
 
 
@@ -76,7 +76,7 @@ def check_code(account: Account, secret: Secret) -> Secret:
     Raises ``LoginRequired`` for one that cannot be right, such as the mailbox's own password where the
     provider gives codes of a fixed form: it would cost a failed login, and some providers block after a few.
     """
-    code = _without_spaces(account, Secret(_INVISIBLE.sub("", secret.reveal()).strip()))
+    code = _without_spaces(account, Secret(re.sub(_INVISIBLE, "", secret.reveal()).strip()))
     preset = account.preset
     if not code or (preset.secret_pattern and not re.fullmatch(preset.secret_pattern, code.reveal())):
         length = re.search(r"\{(\d+)\}$", preset.secret_pattern)

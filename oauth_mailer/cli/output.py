@@ -16,14 +16,16 @@ __all__ = ["Output", "printable"]
 
 # Controls move the cursor and set colours; bidirectional marks make a text read as another one; lone
 # surrogates cannot be encoded.
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNFIT = "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 
 _STYLES = {"bold": "1", "red": "31;1", "green": "32", "yellow": "33", "cyan": "36", "dim": "2"}
 
 
 def printable(text: str) -> str:
     r"""The text on one line, with everything that steers a terminal escaped (``\x1b``)."""
-    return _UNFIT.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    if text.isprintable():  # none of them is, though more is not
+        return text
+    return re.sub(_UNFIT, lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class Output:
@@ -115,7 +117,7 @@ class Output:
         # Where the stream cannot carry every character, JSON's own escapes can.
         plain = (getattr(sys.stdout, "encoding", "") or "").lower().replace("-", "") != "utf8"
         text = json.dumps(value, ensure_ascii=plain, indent=indent)
-        return _UNFIT.sub(_json_escape, text) if not plain else text
+        return re.sub(_UNFIT, _json_escape, text) if not plain else text
 
     def styled(self, text: str, style: str) -> str:
         """The text in this style, where standard error is a terminal that shows one."""

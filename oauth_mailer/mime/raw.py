@@ -27,7 +27,7 @@ _MAILBOXES = (
     "resent-cc",
 )
 # The name in front of the only address, as it is written, encoded words and all.
-_NAME = re.compile(rb'[ \t\r\n]*((?:"(?:[^"\\]|\\.)*"|[^"<>(),:;\\])*?)[ \t\r\n]*<[^<>]*>[ \t\r\n]*', re.S)
+_NAME = rb'[ \t\r\n]*((?:"(?:[^"\\]|\\.)*"|[^"<>(),:;\\])*?)[ \t\r\n]*<[^<>]*>[ \t\r\n]*'
 
 
 def render_raw(
@@ -65,7 +65,7 @@ def raw_envelope(message: RawMessage, sender: Address) -> Envelope:
 def _as_own(message: RawMessage, fields: list[_Field], sender: Address) -> list[_Field]:
     """From another address: the fallback's own in From, the original one in Reply-To."""
     original = next(field for name, field in fields if name == "from").partition(b":")[2]
-    found = _NAME.fullmatch(original)
+    found = re.fullmatch(_NAME, original, re.S)
     own = b" ".join(part for part in (b"From:", found and found[1], b"<%b>" % sender.email.encode()) if part)
     fields = [(key, own + b"\r\n" if key == "from" else field) for key, field in fields]
     # A signature over the old From would only make the message look forged.
