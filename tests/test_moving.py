@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,6 +73,36 @@ def test_only_some_accounts(machine: Sandbox, home: Path, tmp_path: Path) -> Non
     assert [one.address for one in Accounts(tmp_path / "other")] == [ME]
     with pytest.raises(ConfigError):
         export_accounts(tmp_path / "none.sealed", ["nobody@corp.example"], home=home)
+
+
+def test_a_secret_goes_alone_to_where_there_is_only_an_environment(
+    machine: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "code.secret"
+    done = run("accounts", "export", str(file), ME, "--unsealed")
+    assert done.code == 0, done
+    assert CODE not in done.out + done.err
+    assert file.read_text("utf-8") == CODE + "\n"
+    if os.name == "posix":
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert run("accounts", "export", str(file), ME, "--unsealed").code == 78, "nothing is written over"
+    assert run("accounts", "export", str(tmp_path / "no" / "folder"), ME, "--unsealed").code == 78
+    for words in (["export", "all.secret"], ["export", "all.secret", ME, SERVICE], ["import", str(file)], []):
+        assert run("accounts", *words, "--unsealed").code == 64
+
+    monkeypatch.delenv("OAUTH_MAILER_PASSPHRASE")
+    monkeypatch.setenv("OAUTH_MAILER_STORE", "environment")
+    monkeypatch.setenv("OAUTH_MAILER_SECRET_ME_CORP_EXAMPLE_FILE", str(file))
+    config = tmp_path / "other" / "config.toml"
+    config.parent.mkdir()
+    config.write_text(
+        Path(os.environ["OAUTH_MAILER_HOME"], "config.toml")
+        .read_text("utf-8")
+        .replace("encrypted_file", "environment"),
+        "utf-8",
+    )
+    monkeypatch.setenv("OAUTH_MAILER_HOME", str(config.parent))
+    assert run("send", "--from", ME, "--to", "ann@example.com", "--text", "from a container").code == 0
 
 
 def test_a_person_is_asked_for_the_passphrase(

@@ -36,10 +36,16 @@ def parser() -> Parser:
             "oauth-mailer accounts --json",
             "oauth-mailer accounts export moving.sealed",
             "oauth-mailer accounts import moving.sealed     # on the other machine",
+            "oauth-mailer accounts export gmail.secret me@gmail.com --unsealed     # for a container, or CI",
         ),
     )
     made.add_argument("action", nargs="?", choices=("export", "import"), help=argparse.SUPPRESS)
     made.add_argument("words", nargs="*", metavar="FILE", help=argparse.SUPPRESS)
+    made.add_argument(
+        "--unsealed",
+        action="store_true",
+        help=_("export the secret of one account, readable, as the store environment takes it"),
+    )
     made.add_argument("--replace", action="store_true", help=_("import accounts that are set up here too"))
     made.add_argument("--store", metavar="KIND", default="", help=_("the store to import the secrets into"))
     made.common()
@@ -50,7 +56,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     """List the accounts, or move them; returns the exit code. Raises ``MailerError``."""
     from ..accounts import Accounts
 
-    if arguments.action:
+    if arguments.action or arguments.unsealed:
         return _move(arguments, output)
     accounts = Accounts()
     default = accounts.default.lower()
@@ -66,11 +72,17 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _move(arguments: argparse.Namespace, output: Output) -> int:
-    from ..logins.moving import export_accounts, import_accounts
+    from ..logins.moving import export_accounts, export_secret, import_accounts
     from .inputs import require_readable
     from .terminal import open_prompt
 
     exports = arguments.action == "export"
+    if arguments.unsealed and (not exports or len(arguments.words) != 2):
+        raise UsageError(
+            _("--unsealed goes with: export FILE ADDRESS"),
+            code="usage",
+            hint=_("Run: oauth-mailer accounts --help"),
+        )
     if not arguments.words or (len(arguments.words) > 1 and not exports):
         raise UsageError(
             _("{action} takes one FILE.").format(action=arguments.action),
@@ -80,7 +92,12 @@ def _move(arguments: argparse.Namespace, output: Output) -> int:
     prompt = open_prompt(output)
     ask = prompt.ask_secret if prompt.asks else None
     path, *addresses = arguments.words
-    if exports:
+    if arguments.unsealed:
+        moved = [export_secret(path, addresses[0], ask_passphrase=ask)]
+        said = _(
+            "The secret of {addresses} was written to {path}. Whoever reads it can send as that address."
+        )
+    elif exports:
         moved = export_accounts(path, addresses, ask_passphrase=ask)
         said = _("{addresses} were written to {path}. Whoever has it and the passphrase can send as them.")
     else:

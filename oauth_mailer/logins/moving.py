@@ -6,6 +6,7 @@ The file is one of the store ``encrypted_file``, with the configuration of each 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +14,11 @@ from pathlib import Path
 from ..account import account_from, table_from
 from ..accounts import Account, Accounts
 from ..errors import ConfigError, StoreError
-from ..i18n import _
+from ..i18n import _, system_text
 from ..stores import Secret, Slot, StoreOptions, TokenStore, open_store, store_kind
 from ..stores.encrypted_file import EncryptedFileStore
 
-__all__ = ["export_accounts", "import_accounts"]
+__all__ = ["export_accounts", "export_secret", "import_accounts"]
 
 _INDEX = Slot("*", "accounts")
 
@@ -37,11 +38,7 @@ def export_accounts(
     """
     target = Path(path).absolute()
     if target.exists():
-        raise ConfigError(
-            _("The file {path} is there already; nothing was exported.").format(path=target),
-            code="export-exists",
-            hint=_("Name another one."),
-        )
+        raise _exists(target)
     accounts = Accounts(home)
     chosen = [accounts.get(address) for address in addresses] or list(accounts)
     if not chosen:
@@ -67,6 +64,53 @@ def export_accounts(
         if not done:
             target.unlink(missing_ok=True)
     return chosen
+
+
+def export_secret(
+    path: Path | str,
+    address: str = "",
+    *,
+    ask_passphrase: Callable[[str], Secret] | None = None,
+    home: Path | str | None = None,
+) -> Account:
+    """Write the secret of one account alone and unsealed, on one line, as the store ``environment`` takes it.
+
+    ``address``: of the account, by default the default one; only its owner may read the new file. For the
+    rest see ``export_accounts``.
+    """
+    target = Path(path).absolute()
+    accounts = Accounts(home)
+    account = accounts.get(address)
+    if not (slots := _slots([account])):
+        raise ConfigError(
+            _("{address} needs no secret; nothing was exported.").format(address=account.address),
+            code="export-nothing",
+            hint=_("Name another account."),
+        )
+    secret = _read(account, slots[0][1], accounts, ask_passphrase)
+    try:
+        file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w", encoding="utf-8", newline="\n") as writing:
+            writing.write(secret.reveal() + "\n")
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError as error:
+        raise ConfigError(
+            _("The file {path} cannot be written: {reason}.").format(
+                path=target, reason=system_text(error.strerror) or error
+            ),
+            code="export-unwritable",
+            hint=_("Name another one."),
+        ) from error
+    return account
+
+
+def _exists(target: Path) -> ConfigError:
+    return ConfigError(
+        _("The file {path} is there already; nothing was exported.").format(path=target),
+        code="export-exists",
+        hint=_("Name another one."),
+    )
 
 
 def import_accounts(
