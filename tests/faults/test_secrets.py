@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import string
 import subprocess
 import sys
 import threading
@@ -27,7 +29,8 @@ from tests.support.google_browser import decide, fetch
 from tests.support.http_script import Exchange, HttpScript
 
 ME, QQ = "me@gmail.com", "me@qq.com"
-CODE = "canarycodecanary"
+# Of this run alone: all processes of the machine are looked at, and another run may be under way there.
+CODE = "canary" + "".join(random.choices(string.ascii_lowercase, k=10))
 PASSPHRASE = "canary passphrase"
 
 # Uses the library as badly as anybody: everything logged, every object shown, every error with its traceback.
