@@ -24,7 +24,6 @@ The file is ``config.toml`` in ``OAUTH_MAILER_HOME``, by default the platform's 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,13 +63,14 @@ class Accounts:
     def _read(self) -> str:
         """Read the file anew; its text, with its own line ends, for whoever changes it."""
         try:
-            text = private_file.read(self.path).decode(
-                "utf-8-sig"
-            )  # an editor may have put a byte order mark
+            data = private_file.read(self.path)
+            import tomllib  # where all is said in the environment, there is no file
+
+            text = data.decode().removeprefix("\ufeff")  # an editor may have put a byte order mark
             self._document = tomllib.loads(text)
         except FileNotFoundError:
             text, self._document = "", {}
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise ConfigError(
                 _("The configuration {path} cannot be read: {reason}.").format(
                     path=self.path, reason=system_text(getattr(error, "strerror", None)) or error
@@ -231,6 +231,8 @@ class Accounts:
 
     def _edited(self, text: str, edit: Callable[[Any], None]) -> str:
         """The text after the change, with its comments and order; proven to say what it has to say."""
+        import tomllib
+
         import tomlkit
 
         try:

@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 from ..i18n import N_, _
 from ..values import dataclass
-from .columns import wrapped
 from .exits import UsageError
 
 __all__ = ["Parser", "nearest"]
@@ -172,9 +171,13 @@ class _Formatter(argparse.HelpFormatter):
         super().add_usage(usage, actions, groups, prefix or _("Usage: "))
 
     def _split_lines(self, text: str, width: int) -> list[str]:
+        from .columns import wrapped
+
         return wrapped(text, width)
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from .columns import wrapped
+
         return "\n".join(indent + line for line in wrapped(text, width - len(indent)))
 
 

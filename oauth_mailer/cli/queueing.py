@@ -10,7 +10,6 @@ from ..i18n import _
 from ..values import dataclass
 from .arguments import Parser
 from .exits import OK, UsageError
-from .moments import moment, shown
 from .output import Output
 
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ class _Times:
 
 def _times(arguments: argparse.Namespace, known: Entry | None) -> _Times:
     """When it may be sent. ``known``: the entry that it will turn out to be, whose own times count."""
+    from .moments import moment
+
     now = datetime.now(UTC)
     at = None if arguments.at is None else moment(arguments.at, "--at")
     start = max(now, at or now)
@@ -133,6 +134,8 @@ def _report(entry: Entry, output: Output, *, repeated: bool) -> None:
         )
         output.say(_("Run: oauth-mailer outbox show {id}").format(id=entry.id), style="cyan")
         return
+    from .moments import shown
+
     text = (
         _("Queued as number {id}, not before {time}.")
         if entry.due > datetime.now(UTC)

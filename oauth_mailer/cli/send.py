@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MailerError, OutcomeUnknown
 from ..i18n import _
 from . import exits
 from .arguments import Parser
-from .output import Output
+from .output import Output, is_terminal
 from .queueing import add_options, check_options, enqueue
 
 if TYPE_CHECKING:
     from ..mailer import Mailer
     from ..message import Message, RawMessage
     from ..routes import Receipt
+    from ..stores import Secret
 
 __all__ = ["failure", "parser", "run", "summary"]
 
@@ -171,14 +173,17 @@ def failure(error: MailerError) -> dict[str, Any]:
 
 def _open_mailer(arguments: argparse.Namespace, account: str, timeout: float, output: Output) -> Mailer:
     from ..mailer import open_mailer
-    from .terminal import open_prompt
 
-    prompt = open_prompt(output)
+    def ask(question: str) -> Secret:
+        from .terminal import open_prompt
+
+        return open_prompt(output).ask_secret(question)
+
     return open_mailer(
         account,
         fallback=arguments.fallback,
         timeout=timeout,
-        ask_passphrase=prompt.ask_secret if prompt.asks else None,
+        ask_passphrase=ask if is_terminal(sys.stdin) else None,
     )
 
 

@@ -91,7 +91,7 @@ class Channel:
         # wrap_socket() makes no handshake, and leaves a socket open, if the peer has gone: ask before and
         # after.
         self._sock.getpeername()
-        self._sock = context.wrap_socket(self._sock, server_hostname=host)
+        self._sock = context.wrap_socket(self._sock, server_hostname=host.encode("ascii"))
         if not self.encrypted:
             raise PeerClosed(_("the server ended the connection"))
         self._sock.settimeout(0)

@@ -31,10 +31,9 @@ def ascii_host(host: str) -> str:
             import idna
 
             host = idna.encode(host, uts46=True).decode("ascii")
-        host.encode("idna")  # what the resolver does; it finds labels that are too long, or empty
     except UnicodeError as error:
         raise NoHostName from error
-    if not host or host.startswith(".") or "\0" in host:
+    if "\0" in host or not all(0 < len(label) <= 63 for label in host.removesuffix(".").split(".")):
         raise NoHostName
     return host
 
@@ -45,7 +44,8 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
     ``timeout``: seconds for all of them; each address gets its share, so that a dead one does not use it up.
     """
     deadline = time.monotonic() + timeout
-    addresses = socket.getaddrinfo(ascii_host(host), port, type=socket.SOCK_STREAM)
+    # As octets: a text would be encoded once more, by a codec that has to be imported first.
+    addresses = socket.getaddrinfo(ascii_host(host).encode("ascii"), port, type=socket.SOCK_STREAM)
     failure: OSError = socket.gaierror(socket.EAI_NONAME, "no address")
     for left, (family, kind, protocol, _name, address) in zip(
         range(len(addresses), 0, -1), addresses, strict=True
