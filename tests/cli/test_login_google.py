@@ -80,6 +80,30 @@ def test_two_accounts_share_the_client_and_one_of_them_is_the_default(client: st
     assert [one.account for one in google.messages] == ["second@gmail.com", ADDRESS]
 
 
+def test_its_consent_goes_to_a_container_as_one_file(client: str, google: Sandbox, tmp_path: Path) -> None:
+    with Login(ADDRESS, "--client-secrets", client) as login:
+        decide(login.url)
+        assert login.end().code == 0
+    secret, elsewhere = tmp_path / "gmail.secret", tmp_path / "container"
+    done = run("accounts", "export", str(secret), ADDRESS, "--unsealed")
+    assert done.code == 0, done.err
+    kept = json.loads(secret.read_text("utf-8"))
+    assert {"client_id", "client_secret", "refresh_token"} <= kept.keys()
+    assert kept["refresh_token"] not in done.out + done.err
+
+    sent = send(
+        *("--from", ADDRESS),
+        env={
+            "OAUTH_MAILER_HOME": str(elsewhere),
+            "OAUTH_MAILER_STORE": "environment",
+            "OAUTH_MAILER_SECRET_YOU_GMAIL_COM_FILE": str(secret),
+        },
+    )
+    assert sent.code == 0, sent.err
+    assert [mail.account for mail in google.messages] == [ADDRESS]
+    assert not list(elsewhere.rglob("config.toml")), "it needed no login"
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_workspace_address_is_gmail_by_name_or_by_its_client(
     client: str, google: Sandbox, tmp_path: Path, named: bool
