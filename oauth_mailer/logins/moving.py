@@ -88,6 +88,9 @@ def export_secret(
             hint=_("Name another account."),
         )
     secret = _read(account, slots[0][1], accounts, ask_passphrase)
+    if account.auth == "google":  # the public part of its client stands in the configuration
+        fields = {**account.client, **json.loads(secret.reveal())}
+        secret = Secret(json.dumps(fields, separators=(",", ":")))
     try:
         file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(file, "w", encoding="utf-8", newline="\n") as writing:
