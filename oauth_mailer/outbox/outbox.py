@@ -8,11 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..accounts import Accounts
-from ..errors import ConfigError
+from ..errors import ConfigError, OutboxError
 from ..i18n import _
 from ..mailer import Mailer, open_mailer
 from ..message import Message, Priority, RawMessage
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox"]
 
-LEASE = 60.0
-KEEP = timedelta(days=30)
+LEASE, KEEP = 60.0, timedelta(days=30)
 
 
 class Outbox:
@@ -85,9 +83,8 @@ class Outbox:
         self._lanes: set[str] = set()  # those that are known to be there
         self._lease = lease
         self._keep = keep
-        self._database = Database(
-            os.environ.get("OAUTH_MAILER_OUTBOX_URL", "") if url is None else url, self.home
-        )
+        where = os.environ.get("OAUTH_MAILER_OUTBOX_URL", "") if url is None else url
+        self._database = Database(where, self.home)
         self._engine = Engine(self._database, self._settings)
 
     def add(
@@ -161,17 +158,22 @@ class Outbox:
             return _queries.by_key(connection, key)
 
     def find(
-        self, *, states: Collection[State | str] = (), account: str = "", after: int = 0, newest: int = 0
+        self,
+        *,
+        states: Collection[State | str] = (),
+        account: str = "",
+        key_prefix: str = "",
+        after: int = 0,
+        newest: int = 0,
+        on_damaged: Callable[[int, OutboxError], None] | None = None,
     ) -> Iterator[Entry]:
         """Entries in the order in which they were added, read a few at a time.
 
-        ``states``: those in one of these; ``account``: those of this one; ``after``: those with a higher
-        number; ``newest``: only so many, those that were added last.
+        ``states``, ``account``: those in one of these, of this one; ``key_prefix``: how their keys begin;
+        ``after``: of higher numbers; ``newest``: so many, the last; ``on_damaged``: told of unreadable ones.
         """
-        chosen = [State(one) for one in states]
-        yield from _queries.find(
-            self._database.reading, states=chosen, account=account, after=after, newest=newest
-        )
+        which = _queries.Which([State(one) for one in states], account, key_prefix)
+        yield from _queries.find(self._database.reading, which, after, newest, on_damaged)
 
     def history(self, number: int) -> tuple[Record, ...]:
         """All that happened to this entry, in order. Raises ``OutboxError`` where there is none."""
@@ -270,9 +272,7 @@ class Outbox:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _change(self, number: int, cause: Cause, code: str) -> Entry:

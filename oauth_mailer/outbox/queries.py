@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from ..errors import OutboxError
 from .entry import Entry, Record, Stats
 from .rows import SHOWN, entry_of, found, moment
 from .schema import ENTRIES, HISTORY, LANES, QUEUED
 from .states import State
 
-__all__ = ["by_key", "find", "history", "stats"]
+__all__ = ["Which", "by_key", "find", "history", "stats"]
 
 _CHUNK = 200
 
@@ -23,20 +25,28 @@ def by_key(connection: Connection, key: str) -> Entry | None:
     return None if row is None else entry_of(row._mapping)
 
 
+class Which(NamedTuple):
+    """Those in one of these ``states``, of this ``account``, whose key begins so; empty: whichever."""
+
+    states: Collection[State] = ()
+    account: str = ""
+    key_prefix: str = ""
+
+
 def find(
     reading: Callable[[], AbstractContextManager[Connection]],
-    *,
-    states: Collection[State] = (),
-    account: str = "",
+    which: Which | None = None,
     after: int = 0,
     newest: int = 0,
+    on_damaged: Callable[[int, OutboxError], None] | None = None,
 ) -> Iterator[Entry]:
     """Entries in the order of their numbers, those above ``after``; read a few at a time.
 
     ``reading``: begins a transaction, one for each few: whoever looks at them may take their time;
-    ``newest``: only so many, those with the highest numbers; 0 for all.
+    ``newest``: only so many, those with the highest numbers; 0 for all; ``on_damaged``: told of one that
+    cannot be read.
     """
-    few, many = _wanted(states, account)
+    few, many = _wanted(which or Which())
     if newest:
         last = select(ENTRIES.c.id).where(ENTRIES.c.id > after, *few)
         first = last.order_by(ENTRIES.c.id.desc()).offset(newest - 1).limit(1)
@@ -48,25 +58,37 @@ def find(
         query = select(*SHOWN).where(ENTRIES.c.id > after, *wanted).order_by(ENTRIES.c.id).limit(_CHUNK)
         with reading() as connection:
             rows = connection.execute(query).all()
-        yield from (entry_of(row._mapping) for row in rows)
+        for row in rows:
+            try:
+                entry = entry_of(row._mapping)
+            except OutboxError as error:
+                if on_damaged is None:
+                    raise
+                on_damaged(row.id, error)
+            else:
+                yield entry
         if len(rows) < _CHUNK:
             return
         after, wanted = rows[-1].id, many
 
 
-def _wanted(
-    states: Collection[State], account: str
-) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+def _wanted(which: Which) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
     """The same condition twice: found at once where few match, and where many do.
 
     By the index of the states, all that match would be sorted anew for each portion; without it, the table is
     read through once.
     """
-    whose = [func.lower(ENTRIES.c.account) == account.lower()] if account else []
-    if not states:
+    whose = [func.lower(ENTRIES.c.account) == which.account.lower()] if which.account else []
+    whose += _begins(which.key_prefix)
+    if not which.states:
         return whose, whose
-    names = [state.value for state in states]
+    names = [state.value for state in which.states]
     return [ENTRIES.c.state.in_(names), *whose], [ENTRIES.c.state.concat("").in_(names), *whose]
+
+
+def _begins(key_prefix: str) -> list[ColumnElement[bool]]:
+    """A range, which the index of the keys serves."""
+    return [ENTRIES.c.key >= key_prefix, ENTRIES.c.key < key_prefix + "\U0010ffff"] if key_prefix else []
 
 
 def history(connection: Connection, number: int) -> tuple[Record, ...]:
@@ -93,10 +115,7 @@ def history(connection: Connection, number: int) -> tuple[Record, ...]:
 
 def stats(connection: Connection, now: float, key_prefix: str = "") -> Stats:
     """The outbox at a glance."""
-    counted = select(ENTRIES.c.state, func.count()).group_by(ENTRIES.c.state)
-    if key_prefix:
-        # A range, which the index of the keys serves.
-        counted = counted.where(ENTRIES.c.key >= key_prefix, ENTRIES.c.key < key_prefix + "\U0010ffff")
+    counted = select(ENTRIES.c.state, func.count()).where(*_begins(key_prefix)).group_by(ENTRIES.c.state)
     counts = {State(state): count for state, count in connection.execute(counted)}
     due = select(func.count(), func.min(ENTRIES.c.due)).where(QUEUED, ENTRIES.c.due <= now)
     ready, oldest = connection.execute(due).one()

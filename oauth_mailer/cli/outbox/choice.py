@@ -71,7 +71,7 @@ def change(
     changed: list[int] = []
     code = OK
     with Outbox() as outbox:
-        numbers = list(dict.fromkeys(arguments.numbers)) or _found(outbox, arguments)
+        numbers = list(dict.fromkeys(arguments.numbers)) or _found(outbox, arguments, output)
         if arguments.all and numbers and not arguments.yes:
             _ask(question.format(count=len(numbers)))
         for number in numbers:
@@ -94,8 +94,12 @@ def change(
     return Done(changed, code)
 
 
-def _found(outbox: Outbox, arguments: argparse.Namespace) -> list[int]:
-    return [entry.id for entry in outbox.find(states=[arguments.state], account=arguments.account)]
+def _found(outbox: Outbox, arguments: argparse.Namespace, output: Output) -> list[int]:
+    def damaged(_number: int, error: OutboxError) -> None:
+        output.error(error)
+
+    found = outbox.find(states=[arguments.state], account=arguments.account, on_damaged=damaged)
+    return [entry.id for entry in found]
 
 
 def _ask(question: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ...errors import OutboxError
 from ...i18n import _
 from ..arguments import Parser
 from ..columns import cut, padded, width
@@ -19,7 +21,7 @@ from ..output import Output, is_terminal, printable
 from .shown import STATES, fields, state_word
 
 if TYPE_CHECKING:
-    from ...outbox import Entry
+    from ...outbox import Entry, Outbox
 
 __all__ = ["parser", "run", "summary"]
 
@@ -47,6 +49,7 @@ def parser() -> Parser:
             "oauth-mailer outbox list",
             "oauth-mailer outbox list --state unknown --state rejected",
             "oauth-mailer outbox list --all --account me@qq.com --limit 20",
+            "oauth-mailer outbox list --all --key-prefix invoice-",
             "oauth-mailer outbox list --json | jq '.entries[].message_id'",
         ),
     )
@@ -56,6 +59,9 @@ def parser() -> Parser:
     )
     chosen.add_argument("--all", action="store_true", help=_("in whichever state"))
     chosen.add_argument("--account", metavar="ADDRESS", default="", help=_("only those of this account"))
+    chosen.add_argument(
+        "--key-prefix", metavar="TEXT", default="", help=_("only those whose --key begins with this")
+    )
     chosen.add_argument(
         "--limit",
         type=int,
@@ -78,19 +84,66 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     limit = arguments.limit if arguments.limit is not None else 0 if output.json else _ROWS
     with Outbox() as outbox:
         # One more than is shown, to know whether there is one.
-        newest = limit + 1 if limit else 0
-        entries = outbox.find(states=states, account=arguments.account, newest=newest)
+        found = _Found(outbox, states, arguments, limit + 1 if limit else 0)
         if output.json:
-            error = output.records("entries", (fields(one) for one in _last(entries, limit)))
+            error = output.records("entries", (_fields(one) for one in _last(found, limit)))
             if error is not None:
                 output.error(error)
                 return exit_code(error)
-            return OK
-        _show(entries, limit, output)
+        else:
+            _show(found, limit, output)
+    if found.error is not None:
+        output.error(found.error)
+        return exit_code(found.error)
     return OK
 
 
-def _last(entries: Iterator[Entry], limit: int) -> Iterator[Entry]:
+@dataclass(frozen=True, slots=True)
+class _Damaged:
+    """An entry that cannot be read."""
+
+    id: int
+    error: OutboxError
+
+
+class _Found:
+    """The entries, those that cannot be read in their places; ``error``: why that is, of the last one."""
+
+    def __init__(
+        self, outbox: Outbox, states: Sequence[str], arguments: argparse.Namespace, newest: int
+    ) -> None:
+        self.error: OutboxError | None = None
+        self._damaged: list[_Damaged] = []
+        self._entries = outbox.find(
+            states=states,
+            account=arguments.account,
+            key_prefix=arguments.key_prefix,
+            newest=newest,
+            on_damaged=self._note,
+        )
+
+    def __iter__(self) -> Iterator[Entry | _Damaged]:
+        for entry in self._entries:
+            yield from self._noted()
+            yield entry
+        yield from self._noted()
+
+    def _note(self, number: int, error: OutboxError) -> None:
+        self._damaged.append(_Damaged(number, error))
+        self.error = error
+
+    def _noted(self) -> list[_Damaged]:
+        noted, self._damaged = self._damaged, []
+        return noted
+
+
+def _fields(one: Entry | _Damaged) -> dict[str, Any]:
+    if isinstance(one, _Damaged):
+        return {"entry": one.id, "state": "damaged", "code": one.error.code, "text": one.error.message}
+    return fields(one)
+
+
+def _last(entries: Iterable[Entry | _Damaged], limit: int) -> Iterator[Entry | _Damaged]:
     """So many of these, the last ones; 0 for all. There is one more at most."""
     if not limit:
         yield from entries
@@ -99,8 +152,9 @@ def _last(entries: Iterator[Entry], limit: int) -> Iterator[Entry]:
     yield from found[-limit:]
 
 
-def _show(entries: Iterator[Entry], limit: int, output: Output) -> None:
+def _show(found: Iterable[Entry | _Damaged], limit: int, output: Output) -> None:
     now = datetime.now(UTC)
+    entries = iter(found)
     first = list(islice(entries, max(limit + 1, _SAMPLE)))
     if not first:
         output.say(_("There are no such messages."))
@@ -117,7 +171,9 @@ def _show(entries: Iterator[Entry], limit: int, output: Output) -> None:
         output.say(_("There are older ones: --limit 0 shows all."), style="yellow")
 
 
-def _cells(entry: Entry, now: datetime) -> tuple[str, ...]:
+def _cells(entry: Entry | _Damaged, now: datetime) -> tuple[str, ...]:
+    if isinstance(entry, _Damaged):
+        return (str(entry.id), _("damaged"), "", "", "", "", entry.error.code)
     waits = entry.state == "queued"
     when = entry.due if waits else entry.changed or entry.created
     to = entry.recipients[0] if entry.recipients else ""
