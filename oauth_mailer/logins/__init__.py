@@ -102,6 +102,7 @@ def login(
         return _chosen(account, accounts, default=default)
     opened = store or _open_store(account, accounts, prompt)
     account = replace(account, store=opened.kind)
+    _choose_passphrase(opened)
     if service_account or (account.auth == "service_account" and not client_secrets):
         from .keys import log_in_by_key
 
@@ -126,6 +127,15 @@ def login(
     else:
         log_in_by_code(account, opened, prompt, accounts, Secret(code) if isinstance(code, str) else code)
     return _chosen(account, accounts, default=default)
+
+
+def _choose_passphrase(store: TokenStore) -> None:
+    """Before anything is asked for that is then to be kept: a browser would wait for what is typed here."""
+    if store.kind == "encrypted_file":
+        from ..stores.encrypted_file import EncryptedFileStore
+
+        if isinstance(store, EncryptedFileStore):
+            store.prepare()
 
 
 def logout(

@@ -51,9 +51,13 @@ class EncryptedFileStore:
     def set(self, slot: Slot, secret: Secret) -> None:
         """As in ``TokenStore``. The first secret creates the file."""
         text = storable(secret)
-        if self._read() is None:
-            self._passphrase(new=True)  # a person thinks longer than others may wait for the lock
+        self.prepare()  # a person thinks longer than others may wait for the lock
         self._change(lambda texts: texts | {str(slot): text})
+
+    def prepare(self) -> None:
+        """Have the passphrase of a file that is not there yet, as ``set`` would. Raises ``StoreError``."""
+        if self._read() is None:
+            self._passphrase(new=True)
 
     def delete(self, slot: Slot) -> None:
         """As in ``TokenStore``."""

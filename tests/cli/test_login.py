@@ -199,7 +199,7 @@ def test_a_person_types_the_passphrase_of_the_encrypted_file_at_login_and_at_eac
 ) -> None:
     monkeypatch.delenv("OAUTH_MAILER_PASSPHRASE")
     typist = Typist(*at(box))
-    answers = [("Authorization code", CODE), ("Choose a passphrase", PASSPHRASE), ("again", PASSPHRASE)]
+    answers = [("Choose a passphrase", PASSPHRASE), ("again", PASSPHRASE), ("Authorization code", CODE)]
     assert typist.answer(answers) == 0, typist.screen
     typist = Typist("send", "--to", "ann@example.com", "--text", "Hi")
     assert typist.answer([("Passphrase for", PASSPHRASE)]) == 0, typist.screen

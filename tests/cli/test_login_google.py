@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -199,24 +198,33 @@ def test_while_it_asks_for_the_address_the_browser_may_bring_the_answer_itself(c
 
 
 @posix
-def test_what_is_typed_after_the_browser_answered_belongs_to_the_next_question(
+def test_the_passphrase_is_chosen_before_the_page_is_shown_so_that_the_browser_does_not_wait_for_it(
     client: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OAUTH_MAILER_PASSPHRASE")
     typist = Typist("login", ADDRESS, "--client-secrets", client, "--no-browser")
+    typist.wait_for("Choose a passphrase")
+    assert not typist.echoes
+    assert "Open this address" not in typist.screen
+    typist.type(PASSPHRASE)
+    typist.wait_for("The same passphrase again")
+    typist.type(PASSPHRASE)
     url = url_on(typist)
     typist.wait_for("Address of the page that failed to load:")
-    with ThreadPoolExecutor(1) as pool:
-        browser = pool.submit(decide, url)
-        typist.wait_for("Choose a passphrase")
-        assert not typist.echoes
-        typist.type(PASSPHRASE)
-        typist.wait_for("The same passphrase again")
-        typist.type(PASSPHRASE)
-        assert browser.result(60)[0] == 200
+    assert decide(url)[0] == 200
     assert typist.end() == 0, typist.screen
     assert PASSPHRASE not in typist.screen
     assert send(env={"OAUTH_MAILER_PASSPHRASE": PASSPHRASE}).code == 0
+
+
+def test_where_nobody_can_choose_a_passphrase_nobody_is_sent_to_the_page(
+    client: str, google: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OAUTH_MAILER_PASSPHRASE")
+    done = run("login", ADDRESS, "--client-secrets", client, "--no-browser", "--json")
+    assert (done.code, done.json["error"]["code"]) == (78, "passphrase-missing")
+    assert "Open this address" not in done.err
+    assert google.counts["consent.shown"] == 0
 
 
 # ---- the person's browser
