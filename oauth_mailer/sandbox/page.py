@@ -27,7 +27,7 @@ body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding
 main { width: 100%; max-width: 30rem; background: var(--card); border: 1px solid var(--line);
   border-radius: 1rem; overflow: hidden; box-shadow: 0 .5rem 2rem rgb(0 0 0 / .08); }
 .note { margin: 0; padding: .75rem 1.75rem; background: var(--note); color: var(--on-note);
-  font-size: .875rem; }
+  font-size: .875rem; text-wrap: balance; }
 .inside { padding: 1.5rem 1.75rem 1.75rem; }
 h1 { margin: 0 0 .5rem; font-size: 1.4rem; line-height: 1.3; text-wrap: balance; }
 p { margin: 0 0 1rem; }
@@ -66,7 +66,7 @@ def consent_page(
     said = problem and f'<p class="bad" id="problem" role="alert">{escape(problem)}</p>'
     rows = "\n".join(_scope_row(number, scope, scope in ticked) for number, scope in enumerate(scopes))
     body = f"""<h1>{escape(_("An application asks for your permission"))}</h1>
-<p class="soft">{escape(_("Client:"))} {_breakable(client)}</p>
+<p class="soft">{escape(_("Client:"))}<br>{_breakable(client)}</p>
 <form method="post" action="/o/oauth2/consent" autocomplete="off">
 <input type="hidden" name="nonce" value="{escape(nonce)}">
 <div class="field"><label class="label" for="account">{escape(_("For the account"))}</label>
