@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ _PRINTABLE = bytes(range(0x20, 0x7F))
 _UNTOUCHED = _PRINTABLE + b"\r\n\t"
 _LITERAL = _UNTOUCHED.replace(b"=", b"")
 _UNSAFE = (b"From ", b".")
+_AT_START = (b"From ", b".\r\n")
+_FRAGILE = re.compile(rb"\n(?:(?<=[ \t]\r\n)|From |\.\r\n)")  # looks at line ends only, so it is quick
 
 
 def encoded_text(text: str) -> tuple[str, bytes]:
@@ -44,7 +47,7 @@ def encoded_text(text: str) -> tuple[str, bytes]:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text and not text.endswith("\n"):
         text += "\n"
-    data = text.replace("\n", "\r\n").encode()
+    data = text.encode().replace(b"\n", b"\r\n")
     if text.isascii() and not _is_fragile(data):
         return "7bit", data
     # Three octets for each that cannot stand for itself, against four for every three.
@@ -61,13 +64,10 @@ def encoded_text(text: str) -> tuple[str, bytes]:
 def _is_fragile(data: bytes) -> bool:
     """Whether a relay may change it on its way: an octet that is no plain character, a long line, a blank at
     the end of a line, "From " at the start of one, a dot alone on one."""
-    framed = b"\r\n" + data
     return (
         bool(data.translate(None, _UNTOUCHED))
-        or b" \r\n" in framed
-        or (b"\t" in data and b"\t\r\n" in framed)
-        or b"\r\nFrom " in framed
-        or b"\r\n.\r\n" in framed
+        or data.startswith(_AT_START)
+        or _FRAGILE.search(data) is not None
         or _has_long_line(data)
     )
 
