@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shlex
@@ -46,6 +47,9 @@ def test_the_examples_run(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     Path("guests.csv").write_text("email,name\nann@example.com,Ann\n", "utf-8")
     Path("report.pdf").write_bytes(b"%PDF-1.4")
     names: dict[str, Any] = {"__name__": "docs"}
+    logger = logging.getLogger("oauth_mailer.attempts")
+    monkeypatch.setattr(logger, "handlers", list(logger.handlers))
+    monkeypatch.setattr(logger, "level", logger.level)
     with oauth_mailer.capture():
         exec(compile(code, "docs", "exec"), names)
     if "engine" in names:  # an application has it for as long as it runs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,12 @@ from typing import Any
 import pytest
 
 from oauth_mailer.errors import TransientError
+from oauth_mailer.events import FIELDS
 from oauth_mailer.integrations.json_lines import JSONLines
 
 from .mailbox import CODE, Mailbox, mailboxes
 from .outbox_worker import HELLO, Worker, queue
-from .program import run
+from .program import ROOT, run
 
 ME = "me@corp.example"
 KEYS = ["time", "level", "logger", "message", "event", "message_id", "account", "transport", "verdict"]
@@ -179,6 +181,15 @@ def test_verbose_is_shown_as_ever_and_is_in_the_file_too(box: Mailbox, log: Path
     assert " oauth_mailer.attempts: <" in done.err
     assert attempts(log.read_text("utf-8"))
     assert CODE not in done.err + log.read_text("utf-8")
+
+
+def test_the_page_tells_every_field_and_shows_a_line_as_it_is() -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    [shown] = re.findall("^```json\n(.*)\n```$", page, re.M)
+    assert [list(one) for one in objects(shown)] == [KEYS]
+    table = page.partition("| Field |")[2].partition("\n\n")[0]
+    told = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|([^|]+)\|", table, re.M))))
+    assert told == {"time", "level", "logger", "message", "exception", *FIELDS}
 
 
 def line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 import sqlalchemy
 from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 from sqlalchemy import event
 
 from oauth_mailer import (
@@ -238,6 +240,50 @@ def test_a_port_that_is_taken_is_told_with_the_next_step(boxes: list[Mailbox]) -
         assert done.code == 78, done
         assert f"port {port}: " in done.err
         assert "--metrics-port 0 takes any free port" in done.err
+
+
+def test_the_page_tells_every_metric_with_its_labels(
+    boxes: list[Mailbox], registry: CollectorRegistry
+) -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(oauth_mailer_\w+)` \| ([^|]*) ?\|", page, re.M)
+    told = {name: {one.strip() for one in labels.split(",") if one.strip()} for name, labels in rows}
+    with Outbox() as outbox, Metrics(registry, outbox=outbox):
+        outbox.add(hello(), account=ME)
+        outbox.run(once=True)
+        found = {
+            metric.name + "_total" * (metric.type == "counter"): set(metric.samples[0].labels) - {"le"}
+            for metric in registry.collect()
+        }
+    assert told == found
+
+
+SENDING = """
+from oauth_mailer import Address, Mailer, MemoryTransport, Message, Route
+from oauth_mailer.integrations.prometheus import Metrics
+
+Metrics()
+mailer = Mailer(Route(sender=Address("me@corp.example"), transport=MemoryTransport()))
+mailer.send(Message(to="ann@example.com", text="Hi"))
+"""
+
+
+def test_the_processes_of_one_server_are_added_up_by_prometheus_client(
+    tmp_path: Path, registry: CollectorRegistry
+) -> None:
+    for _process in range(2):
+        subprocess.run(
+            [sys.executable, "-c", SENDING],
+            cwd=ROOT,
+            env=os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+            check=True,
+            timeout=60,
+        )
+    MultiProcessCollector(registry, path=str(tmp_path))  # type: ignore[no-untyped-call]
+    labels = {"account": ME, "transport": "memory", "verdict": "sent", "code": ""}
+    assert registry.get_sample_value("oauth_mailer_attempts_total", labels) == 2
+    name = "oauth_mailer_last_sent_timestamp_seconds"
+    assert registry.get_sample_value(name, {"account": ME, "transport": "memory"})
 
 
 def test_without_its_extra_it_says_what_to_install() -> None:

@@ -122,6 +122,16 @@ def test_the_rules_do_what_their_tests_say() -> None:
         assert re.search(rf"alertname: {name}, exp_alerts: \[\]", tests) or name == "OauthMailerAccountPaused"
 
 
+def test_the_configuration_on_the_page_is_understood(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
+    [config] = re.findall("^```yaml\n(.*?)^```$", page, re.M | re.S)
+    (tmp_path / "prometheus.yml").write_text(config, "utf-8")
+    (tmp_path / "alerts.yml").write_bytes(RULES.read_bytes())
+    code, said = promtool("check", "config", "prometheus.yml", cwd=tmp_path)
+    assert code == 0, said
+    assert "8 rules found" in said
+
+
 def test_the_commands_that_an_alarm_names_are_those_of_the_program() -> None:
     told = re.sub(r"{{.*?}}", "me@qq.com", RULES.read_text("utf-8"))
     found = re.findall(r"oauth-mailer ([a-z][^.,'\n]*)", told)
