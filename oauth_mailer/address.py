@@ -20,7 +20,8 @@ __all__ = ["Address", "check_text", "quoted", "unique"]
 _ATEXT = r"[^\x00-\x20\x7f\"(),.:;<>@\[\\\]]"
 # What not every message needs is a text, which `re` compiles, and keeps, when it is first used.
 _LOCAL = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
-_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _PHRASE = rf"{_ATEXT}+(?: {_ATEXT}+)*"
 _ALONE = re.compile(r"[^\s\"(),:;<>\\]{1,254}")  # one address and nothing else, as most lists are
 # C0 and C1 controls (tab too), the line separators that some programs take for line ends, lone surrogates.
@@ -81,7 +82,9 @@ class Address:
     name: str = ""
 
     def __post_init__(self) -> None:
-        name = check_text(self.name, lambda: _("A display name")).strip(" ")
+        name = self.name
+        if name != "":
+            name = check_text(name, lambda: _("A display name")).strip(" ")
         email = check_text(self.email, lambda: _("An address")).strip(" ")
         local, _at, domain = email.rpartition("@")
         if not _LOCAL.fullmatch(local) or not (local.isascii() or _is_plain(local)):
@@ -172,7 +175,7 @@ def _ascii_domain(domain: str, whole: str) -> str:
             domain = idna.encode(domain, uts46=True).decode("ascii")
         except idna.IDNAError as error:
             raise malformed(whole) from error
-    if len(domain) > 253 or not all(map(_LABEL.fullmatch, domain.split("."))):
+    if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
         raise malformed(whole)
     return domain.lower()
 

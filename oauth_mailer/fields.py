@@ -112,6 +112,8 @@ def header(name: str, value: str) -> tuple[str, str]:
 
 def message_ids(value: str | Iterable[str]) -> tuple[str, ...]:
     """The Message-IDs in a text, or in several."""
+    if not value:
+        return ()
     ids: list[str] = []
     for text in (value,) if isinstance(value, str) else value:
         check_text(text, lambda: _("A Message-ID"))
@@ -128,6 +130,8 @@ def message_ids(value: str | Iterable[str]) -> tuple[str, ...]:
 
 def uris(value: str | Iterable[str]) -> tuple[str, ...]:
     """The addresses to unsubscribe at, without their angle brackets."""
+    if not value:
+        return ()
     found: list[str] = []
     for text in (value,) if isinstance(value, str) else value:
         one = check_text(text, lambda: _("An address to unsubscribe at")).strip(" ").strip("<>")

@@ -21,6 +21,9 @@ from .values import dataclass
 
 __all__ = ["Attachment", "Envelope", "Message", "Priority", "RawMessage"]
 
+_ONCE = frozenset((*EITHER_WAY, *PRIORITY))
+"""Headers that a message has no more than once, whoever writes them."""
+
 Priority = Literal["high", "normal", "low"]
 Recipients = str | Address | Iterable[str | Address] | None
 Files = str | os.PathLike[str] | Attachment | Iterable[str | os.PathLike[str] | Attachment] | None
@@ -97,7 +100,6 @@ class Message:
         id: str | None = None,  # noqa: A002 - the header's own name
         date: datetime | None = None,
     ) -> None:
-        pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
         values: dict[str, Any] = {
             "to": _addresses(to),
             "cc": _addresses(cc),
@@ -107,8 +109,8 @@ class Message:
             "html": body(html),
             "reply_to": _addresses(reply_to),
             "attachments": _files(attachments),
-            "headers": tuple(header(name, value) for name, value in pairs),
-            "from_name": check_text(from_name, lambda: _("A display name")).strip(" "),
+            "headers": _headers(headers) if headers else (),
+            "from_name": check_text(from_name, lambda: _("A display name")).strip(" ") if from_name else "",
             "in_reply_to": message_ids(in_reply_to or ()),
             "references": message_ids(references or ()),
             "list_unsubscribe": uris(list_unsubscribe or ()),
@@ -117,8 +119,9 @@ class Message:
             "id": _one_id(id) if id else new_message_id(),
             "date": checked_date(date),
         }
+        put = object.__setattr__
         for key, value in values.items():
-            object.__setattr__(self, key, value)
+            put(self, key, value)
         self._check()
 
     def _check(self) -> None:
@@ -139,16 +142,21 @@ class Message:
                 code="one-click-without-https",
                 hint=_("Give one in list_unsubscribe."),
             )
+        if self.attachments:
+            self._check_content_ids()
+        if self.headers:
+            self._check_headers()
+
+    def _check_content_ids(self) -> None:
         for name in _twice([one.content_id for one in self.attachments if one.content_id]):
             raise MessageError(
                 _("Two attachments have the content id {name!r}.").format(name=name),
                 code="content-id",
                 hint=_("Give each its own."),
             )
-        once = {*EITHER_WAY, *PRIORITY}
-        by_hand = [low for name, _value in self.headers if (low := name.lower()) in once]
-        if not by_hand:
-            return
+
+    def _check_headers(self) -> None:
+        by_hand = [low for name, _value in self.headers if (low := name.lower()) in _ONCE]
         written = [low for low, field in EITHER_WAY.items() if getattr(self, field)]
         written += ["references"] if self.in_reply_to and not self.references else []
         written += PRIORITY if self.priority != "normal" else ()
@@ -165,22 +173,27 @@ class Message:
 
 
 def _addresses(value: Recipients) -> tuple[Address, ...]:
-    if value is None:
+    if not value:
         return ()
-    if isinstance(value, Mapping):  # its names would be lost
-        raise TypeError("recipients must be texts or Address, not a mapping: Address(email, name)")
     if isinstance(value, str):
         return Address.parse_list(value) if value.strip() else ()
     if isinstance(value, Address):
         return (value,)
+    if isinstance(value, Mapping):  # its names would be lost
+        raise TypeError("recipients must be texts or Address, not a mapping: Address(email, name)")
     found: list[Address] = []
     for one in value:
         found.extend((one,) if isinstance(one, Address) else Address.parse_list(one))
     return tuple(found)
 
 
+def _headers(value: Mapping[str, str] | Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    return tuple([header(name, text) for name, text in pairs])
+
+
 def _files(value: Files) -> tuple[Attachment, ...]:
-    if value is None:
+    if not value:
         return ()
     # The keys of a mapping, or the lines of an open file, would be taken for paths.
     if isinstance(value, Mapping | io.IOBase):
@@ -209,4 +222,4 @@ def _one_id(value: str) -> str:
 
 
 def _twice(names: list[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1] if len(names) > 1 else []
+    return [name for name, count in Counter(names).items() if count > 1]

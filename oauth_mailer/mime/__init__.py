@@ -78,10 +78,10 @@ def _head(message: Message, author: Address, reply_to: tuple[Address, ...]) -> b
     fields.append(headers.tokens("Message-ID", [message.id]))
     if message.in_reply_to:
         fields.append(headers.tokens("In-Reply-To", message.in_reply_to))
-    # RFC 5322 §3.6.4: the message that is replied to ends the list.
-    earlier = (one for one in message.references if one not in message.in_reply_to)
-    if references := (*dict.fromkeys(earlier), *message.in_reply_to):
-        fields.append(headers.tokens("References", references))
+    if message.references or message.in_reply_to:
+        # RFC 5322 §3.6.4: the message that is replied to ends the list.
+        earlier = (one for one in message.references if one not in message.in_reply_to)
+        fields.append(headers.tokens("References", (*dict.fromkeys(earlier), *message.in_reply_to)))
     if uris := message.list_unsubscribe:
         listed = [f"<{uri}>{',' if number < len(uris) else ''}" for number, uri in enumerate(uris, 1)]
         fields.append(headers.tokens("List-Unsubscribe", listed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from ..address import Address, quoted
 
@@ -25,7 +25,6 @@ _PLAIN = re.compile(r"[!-~]{1,900}+(?: [!-~]{1,900}+)*+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _Q_OCTETS = tuple(chr(n) if n in _Q_SAFE else "_" if n == 0x20 else f"={n:02X}" for n in range(256))
-_MINUTE = timedelta(minutes=1)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Some readers take quotes and angles off twice, or stumble over a backslash.
@@ -39,6 +38,8 @@ def unstructured(name: str, text: str) -> bytes:
         return f"{name}:\r\n".encode()
     # Two blanks in a row, or one at an end, would not survive folding as plain text.
     if "=?" not in text and _PLAIN.fullmatch(text):
+        if len(name) + 2 + len(text) <= _WIDTH:
+            return f"{name}: {text}\r\n".encode()
         return tokens(name, text.split(" "))
     room = _WIDTH - len(name) - 2
     return tokens(name, encoded_words(text, room if room >= _NARROW else _WORD))
@@ -92,15 +93,12 @@ def parameters(name: str, value: str, names: Iterable[tuple[str, str]]) -> bytes
 
 def date(moment: datetime) -> str:
     """RFC 5322 §3.3, whatever the locale."""
-    ahead = moment.utcoffset() or timedelta()
-    if ahead % _MINUTE:  # a zone of old that is off by seconds
-        moment, ahead = moment.astimezone(UTC), timedelta()
-    hours, minutes = divmod(abs(ahead) // _MINUTE, 60)
-    return (
-        f"{_DAYS[moment.weekday()]}, {moment.day:02d} {_MONTHS[moment.month - 1]} {moment.year:04d}"
-        f" {moment.hour:02d}:{moment.minute:02d}:{moment.second:02d}"
-        f" {'-' if ahead.days < 0 else '+'}{hours:02d}{minutes:02d}"
-    )
+    said = moment.isoformat(timespec="seconds")  # 2026-11-25T12:00:00+08:00
+    if len(said) > 25:  # a zone of old that is off by seconds
+        moment = moment.astimezone(UTC)
+        said = moment.isoformat(timespec="seconds")
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {said[8:10]} {month} {said[:4]} {said[11:19]} {said[19:22]}{said[23:]}"
 
 
 def encoded_words(text: str, first: int, width: int = _WORD) -> list[str]:
