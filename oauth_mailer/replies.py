@@ -340,5 +340,7 @@ def readable(data: bytes) -> str:
     else:
         text = data.decode("ascii", "backslashreplace")
     text = " ".join(text.split())[: MAX_SHOWN + 1]
+    if text.isprintable() and len(text) <= MAX_SHOWN:
+        return text
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + "…"

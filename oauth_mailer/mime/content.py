@@ -41,21 +41,21 @@ class Content:
 
         Raises ``MessageError`` where an attached file has changed, before its last block is handed over.
         """
-        if self._progress is None:
-            yield from self._blocks()
-            return
-        done = 0
-        self._progress(done, self.size)  # once more where the taker comes for the first block
-        for block in self._blocks():
-            yield block
-            done += len(block)  # after the yield: the taker has come back, so it has done its part
-            self._progress(done, self.size)
+        return self._blocks() if self._progress is None else self._reported(self._progress)
 
     def watched(self, progress: Callable[[int, int], None]) -> Content:
         """The same, reporting the octets handed over so far and in all; what ``progress`` raises ends it."""
         return Content(
             self._pieces, needs_8bit=self.needs_8bit, needs_smtputf8=self.needs_smtputf8, progress=progress
         )
+
+    def _reported(self, progress: Callable[[int, int], None]) -> Iterator[bytes]:
+        done = 0
+        progress(done, self.size)  # once more where the taker comes for the first block
+        for block in self._blocks():
+            yield block
+            done += len(block)  # after the yield: the taker has come back, so it has done its part
+            progress(done, self.size)
 
     def _blocks(self) -> Iterator[bytes]:
         for piece in self._pieces:

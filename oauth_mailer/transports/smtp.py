@@ -68,13 +68,13 @@ class SmtpTransport:
         """Send; see ``Transport.send``."""
         mail = Mail(
             sender=envelope.sender.email,
-            recipients=tuple(one.email for one in envelope.recipients),
+            recipients=tuple([one.email for one in envelope.recipients]),
             size=content.size,
             needs_8bit=content.needs_8bit,
             needs_smtputf8=content.needs_smtputf8,
             blocks=content.blocks,
         )
-        with self._pool.turn():
+        with self._pool.turn:
             session = self._pool.take()
             taken = self._by_kept(session, mail) if session else None
             if taken is None:

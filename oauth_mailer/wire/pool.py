@@ -6,8 +6,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 
 from ..values import dataclass
@@ -50,12 +49,10 @@ class Pool:
         _all_pools().add(self)
         weakref.finalize(self, _part_from, self._idle)
 
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until fewer than ``limits.open`` connections are in use."""
-        turns = self._turns
-        with turns:
-            yield
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """Waits, as a context manager, until fewer than ``limits.open`` connections are in use."""
+        return self._turns
 
     def take(self) -> SmtpSession | None:
         """A session that is proven to be alive, or None: then a new one is needed."""

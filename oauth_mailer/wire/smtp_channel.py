@@ -6,7 +6,9 @@ import re
 import select
 import socket
 import ssl
+import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ..i18n import _
@@ -68,7 +70,7 @@ class Channel:
     def __init__(self, sock: socket.socket, patience: Patience) -> None:
         sock.settimeout(0)
         self._sock = sock
-        self._comes = _Waiter(sock, writing=False)
+        self._comes = _waiter(sock, writing=False)
         self._patience = patience
         self._buffer = b""
         self.taken = 0
@@ -95,7 +97,7 @@ class Channel:
         if not self.encrypted:
             raise PeerClosed(_("the server ended the connection"))
         self._sock.settimeout(0)
-        self._comes = _Waiter(self._sock, writing=False)
+        self._comes = _waiter(self._sock, writing=False)
 
     def write(self, data: bytes | bytearray, timeout: float | None = None) -> None:
         """Send these octets, all of them within the time."""
@@ -110,18 +112,22 @@ class Channel:
 
     def read_reply(self, timeout: float | None = None) -> Reply:
         """The next reply, the whole of it within the time, however slowly it drips."""
-        deadline = self._patience.deadline(timeout)
+        deadline = 0.0
         lines: list[bytes] = []
         code = b""
         while True:
-            line = self._read_line(deadline)
+            while (end := self._buffer.find(b"\n")) < 0:
+                deadline = deadline or self._patience.deadline(timeout)
+                self._fill(deadline)
+            line = self._buffer[:end].removesuffix(b"\r")
+            self._buffer = self._buffer[end + 1 :]
             found = _LINE.fullmatch(line)
             # RFC 5321 §4.2.1: the same code on all lines, so that a client may rely on any of them.
-            if found is None or (code and found[1] != code) or len(lines) >= MAX_LINES:
+            if found is None or end > MAX_LINE or (code and found[1] != code) or len(lines) >= MAX_LINES:
                 raise GarbledReply(b"\n".join([*lines[:1], line]))
-            code = found[1]
-            lines.append(found[3] or b"")
-            if found[2] != b"-":
+            code, dash, text = found.groups(b"")
+            lines.append(text)
+            if dash != b"-":
                 return Reply(int(code), tuple(lines))
 
     def must_go_on(self) -> None:
@@ -134,7 +140,7 @@ class Channel:
 
     def wait(self, seconds: float) -> bool:
         """Whether the server says something within this time; nothing is taken from the connection."""
-        if not self._buffer and self._comes.within(seconds):
+        if not self._buffer and self._comes(seconds):
             with suppress(*_NOT_YET):  # what came was TLS's own
                 self._take()
         return bool(self._buffer)
@@ -146,20 +152,11 @@ class Channel:
         except OSError:
             return
 
-    def _read_line(self, deadline: float) -> bytes:
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if searched > MAX_LINE:
-                raise GarbledReply(self._buffer)
-            self._fill(deadline)
-        line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-        if end > MAX_LINE:
-            raise GarbledReply(line)
-        return line.removesuffix(b"\r")
-
     def _fill(self, deadline: float) -> None:
-        while self._comes.within(_left(deadline)):
+        """Until more has come."""
+        if len(self._buffer) > MAX_LINE:
+            raise GarbledReply(self._buffer)
+        while self._comes(_left(deadline)):
             try:
                 return self._take()
             except _NOT_YET as error:
@@ -176,30 +173,19 @@ class Channel:
         """Until what was not possible yet is worth another try; in TLS, to write may need to read first."""
         if isinstance(error, ssl.SSLError):
             writing = isinstance(error, ssl.SSLWantWriteError)
-        waiter = _Waiter(self._sock, writing=True) if writing else self._comes
-        if not waiter.within(_left(deadline)):
+        if not _waiter(self._sock, writing=writing)(_left(deadline)):
             raise TimeoutError("timed out")
 
 
-class _Waiter:
-    """Waits until a socket can be read from, or written to, or has failed."""
-
-    def __init__(self, sock: socket.socket, *, writing: bool) -> None:
-        self._sock = sock
-        self._writing = writing
-        self._poll = None
-        if hasattr(select, "poll"):  # not on Windows
-            self._poll = select.poll()
-            self._poll.register(sock, select.POLLOUT if writing else select.POLLIN)
-
-    def within(self, seconds: float) -> bool:
-        if self._poll is not None:
-            return bool(self._poll.poll(seconds * 1000))
-        here = [self._sock]
-        readable, writable, _ = select.select(
-            [] if self._writing else here, here if self._writing else [], [], seconds
-        )
-        return bool(readable or writable)
+def _waiter(sock: socket.socket, *, writing: bool) -> Callable[[float], object]:
+    """Waits so many seconds until the socket can be read from or written to, or failed; whether it did so."""
+    if sys.platform == "win32":
+        one, none = (sock,), ()
+        reading, written = (none, one) if writing else (one, none)
+        return lambda seconds: any(select.select(reading, written, none, seconds))
+    poller = select.poll()
+    poller.register(sock, select.POLLOUT if writing else select.POLLIN)
+    return lambda seconds: poller.poll(seconds * 1000)
 
 
 def _left(deadline: float) -> float:

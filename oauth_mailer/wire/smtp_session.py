@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
 
-from ..errors import MailerError, RouteError, SendError
+from ..errors import RouteError, SendError
 from ..i18n import _
 from ..logs import Log
 from ..providers import Server
@@ -43,6 +44,27 @@ class Taken:
 
     remote_id: str
     refused: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Border:
+    """What others raise in it becomes ours, and a connection that is out of step is closed after it."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: SmtpSession) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        self._session.usable = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session = self._session
+        if not session.usable:
+            session.abandon()
+        if isinstance(error, FOREIGN):
+            raise fault(error, session.step, session.server) from error
 
 
 class SmtpSession:
@@ -83,7 +105,7 @@ class SmtpSession:
         It is not kept: a pool that nobody holds any more must not be held by its own sessions.
         """
         self._patience.begin()
-        with self._talking():
+        with _Border(self):
             sock = connect(self.server.host, self.server.port, self._patience.left())
             self._channel = Channel(sock, self._patience)
             if self.server.security == "tls":
@@ -97,7 +119,7 @@ class SmtpSession:
 
     def login(self, login: Login) -> None:
         """Prove who we are, by one mechanism and one attempt."""
-        with self._talking():
+        with _Border(self):
             offered = self._extensions.get("AUTH", "").upper().split()
             mechanism = choose(login.form, offered)
             if mechanism is None:
@@ -126,7 +148,7 @@ class SmtpSession:
         self.messages += 1
         self.needs_reset = True
         self._patience.begin(mail.size)
-        with self._talking():
+        with _Border(self):
             transaction = Transaction(self._open, self._refusal)
             try:
                 reply, refused = transaction.run(commands, mail, pipelining="PIPELINING" in self._extensions)
@@ -134,7 +156,6 @@ class SmtpSession:
                 self.step, self.usable = transaction.step, transaction.in_step
                 self._patience.end()
         self.needs_reset = False
-        self.idle_since = time.monotonic()
         return Taken(readable(reply.text), refused)
 
     def answers(self, timeout: float) -> bool:
@@ -146,9 +167,10 @@ class SmtpSession:
 
     def quiet(self) -> bool:
         """Whether the server said nothing unasked: neither the end of the connection nor a 421."""
-        with suppress(*FOREIGN):
+        try:
             return not self._open.poll()
-        return False
+        except FOREIGN:
+            return False
 
     def quit(self, wait: float = QUIT_WAIT) -> None:
         """Say farewell and close. Never raises; waits at most ``wait`` seconds, for whatever is answered."""
@@ -175,20 +197,6 @@ class SmtpSession:
         if self._channel is None:
             raise ConnectionError(_("the connection is closed"))
         return self._channel
-
-    @contextmanager
-    def _talking(self) -> Iterator[None]:
-        """The border: what others raise becomes ours, and a connection that is out of step is closed."""
-        self.usable = False
-        try:
-            yield
-        except MailerError:
-            raise
-        except FOREIGN as error:
-            raise fault(error, self.step, self.server) from error
-        finally:
-            if not self.usable:
-                self.abandon()
 
     def _refusal(self, stage: Stage, reply: Reply, reason: bytes = b"") -> SendError:
         return decode_reply(

@@ -39,17 +39,19 @@ class Transaction:
 
         ``commands``: see ``smtp_extensions.commands_for``.
         """
-        refused = self._envelope(commands, mail.recipients, _BATCH if pipelining else 1)
+        blocks = stuffed(mail.blocks())
+        refused, first = self._envelope(commands, mail.recipients, blocks, _BATCH if pipelining else 1)
         self.step = "data"
-        self._content(mail.blocks())
+        self._content(first, blocks)
         reply = self._finish()
         self.step, self.in_step = "accepted", True
         return reply, refused
 
     def _envelope(
-        self, commands: Sequence[bytes], recipients: Sequence[str], batch_size: int
-    ) -> dict[str, str]:
-        replies = self._exchange(commands, batch_size)
+        self, commands: Sequence[bytes], recipients: Sequence[str], blocks: Iterator[bytes], batch_size: int
+    ) -> tuple[dict[str, str], bytes]:
+        """The reason for each recipient that was refused, and the first block."""
+        replies, first = self._exchange(commands, blocks, batch_size)
         data = replies[-1] if len(replies) == len(commands) else None
         in_data = data is not None and 300 <= data.code < 400
         # If DATA was taken, the only ways on are the message and the end of the connection (RFC 2920 §3.1);
@@ -64,17 +66,22 @@ class Transaction:
         if data is not None and not in_data:
             raise self._refusal("data", data)
         self.in_step = False
-        return {one: error.text for one, error in failures.items()}
+        return {one: error.text for one, error in failures.items()}, first
 
-    def _exchange(self, commands: Sequence[bytes], batch_size: int) -> list[Reply]:
-        """The replies so far as it made sense to go on."""
+    def _exchange(
+        self, commands: Sequence[bytes], blocks: Iterator[bytes], batch_size: int
+    ) -> tuple[list[Reply], bytes]:
+        """The replies so far as it made sense to go on, and the first block."""
         replies: list[Reply] = []
+        first = b""
         data = len(commands) - 1
         for at in range(0, len(commands), batch_size):
             batch = commands[at : at + batch_size]
             if at == data and not any(reply.positive for reply in replies[1:]):
                 break  # nobody is left to send to
             self._channel.write(b"".join(batch))
+            if at + batch_size > data:  # it is made ready while the server thinks
+                first = next(blocks, b"")
             for number in range(at, at + len(batch)):
                 replies.append(reply := self._channel.read_reply())
                 if reply.code == 421:  # the server closes; what else was asked is not answered
@@ -82,11 +89,11 @@ class Transaction:
                     raise self._refusal(stage, reply)
             if not replies[0].positive:
                 break
-        return replies
+        return replies, first
 
-    def _content(self, blocks: Iterator[bytes]) -> None:
-        pending = b""
-        for block in stuffed(blocks):
+    def _content(self, first: bytes, blocks: Iterator[bytes]) -> None:
+        pending = first
+        for block in blocks:
             pending = pending + block if pending else block
             if len(pending) >= _BLOCK:
                 self._push(pending)
