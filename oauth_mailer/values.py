@@ -2,8 +2,9 @@
 
 ``dataclass``, ``field`` and ``replace`` as in ``dataclasses``, for what this package uses of them. There, a
 class costs five functions that are compiled anew at every start, and the module brings ``inspect``: a fifth
-of the time of a program that sends one mail and ends. Here only ``__init__`` is compiled. For everybody else
-a class made here is a data class: ``dataclasses.replace``, ``fields``, ``asdict`` and the like take it.
+of the time of a program that sends one mail and ends. Here only ``__init__`` is compiled, when it is first
+needed. For everybody else a class made here is a data class: ``dataclasses.replace``, ``fields``, ``asdict``
+and the like take it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 __all__ = ["dataclass", "field", "replace"]
 
-_NONE: Any = object()
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "<factory>"  # as the standard library shows what is made anew for each
+
+
+_NONE: Any = _Nothing()
 """Where there is no default."""
 
 
@@ -57,9 +64,10 @@ def _dataclass(
             "__dataclass_fields__": _AsDataClass(frozen=frozen, kw_only=kw_only),
             "__dataclass_params__": _AsDataClass(frozen=frozen, kw_only=kw_only),
             "__match_args__": () if kw_only else tuple(fields),
+            "__replace__": _replace,  # for copy.replace
         }
         if init:
-            made["__init__"] = _init(cls, fields, frozen=frozen, kw_only=kw_only)
+            made["__init__"] = _Init(fields, frozen=frozen, kw_only=kw_only)
         if repr:
             made["__repr__"] = _repr
         if eq:
@@ -93,8 +101,23 @@ def _described(said: Any) -> _Field:
     return said if isinstance(said, _Field) else _Field(said, _NONE, compare=True, repr=True)
 
 
+class _Init:
+    """``__init__``, which takes its own place as soon as somebody looks for it."""
+
+    def __init__(self, fields: Mapping[str, _Field], *, frozen: bool, kw_only: bool) -> None:
+        self._fields, self._frozen, self._kw_only = fields, frozen, kw_only
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner: Any = owner
+
+    def __get__(self, value: object, kind: type) -> Any:
+        made = _init(self._owner, self._fields, frozen=self._frozen, kw_only=self._kw_only)
+        self._owner.__init__ = made
+        return made.__get__(value, kind)
+
+
 def _init(cls: type, fields: Mapping[str, _Field], *, frozen: bool, kw_only: bool) -> Any:
-    """``__init__``: the only function whose text hangs on the fields, so that calls are checked and quick."""
+    """The only function whose text hangs on the fields, so that calls are checked and quick."""
     names: dict[str, Any] = {"put": object.__setattr__, "none": _NONE}
     taken, lines = ["self", "*"] if kw_only else ["self"], []
     for name, one in fields.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
 from collections.abc import Callable, Mapping
 
@@ -87,3 +88,9 @@ def test_the_standard_library_takes_a_value_for_one_of_its_own() -> None:
         name: str = ""
 
     assert dataclasses.asdict(Town("a", name="b")) == {"street": "a", "number": 1, "notes": {}, "name": "b"}
+
+
+def test_how_a_value_is_made_can_be_looked_up() -> None:
+    shown = "(street: 'str', number: 'int' = 1, notes: 'Mapping[str, str]' = <factory>) -> 'None'"
+    assert str(inspect.signature(Place)) == shown
+    assert str(inspect.signature(Count)) == "(*, seen: 'int' = 0) -> 'None'"
