@@ -399,8 +399,9 @@ def test_a_crash_in_the_middle_of_a_secret_shows_none_of_it(
         library(witness, tmp_path, "login")
         monkeypatch.setenv("PYTHONPATH", str(site))
         (site / "sitecustomize.py").write_text(CRASH.format(says=True), "utf-8")
-        for account in (ME, QQ):
-            done = run("send", "--from", account, "--to", "ann@example.com", "--text", "Hi", "--verbose")
+        for account, *log in ((ME,), (QQ,), (ME, "--log-format", "json"), (QQ, "--log-format", "json")):
+            words = ("--from", account, "--to", "ann@example.com", "--text", "Hi", "--verbose")
+            done = run("send", *words, *log)
             assert done.code == 76, done  # nobody knows what a fault of ours has sent
             assert "Crash" in done.err
             assert not leaks(witness, done.out + done.err, [])

@@ -159,6 +159,23 @@ def test_what_is_settled_costs_a_scrape_nothing(boxes: list[Mailbox]) -> None:
                 assert all(look.startswith("SEARCH") and "INDEX" in look for look in looks), looks
 
 
+def test_the_levels_are_those_of_postgresql_too(boxes: list[Mailbox], postgresql_url: str) -> None:
+    boxes[0].hang_up_after_the_message()
+    with Outbox(postgresql_url) as outbox:
+        outbox.add(hello(), account=ME)
+        outbox.add(hello(), account=YOU)
+        waits = outbox.add(hello(), account=ME, not_before=datetime.now(UTC) + timedelta(hours=1))
+        assert levels(outbox).late.keys() == {ME, YOU}
+        assert min(levels(outbox).late.values()) > 0
+        outbox.run(once=True)
+        found = levels(outbox)
+    assert waits.state == "queued"
+    assert found.entries == {"queued": 1, "sending": 0, "rejected": 0, "unknown": 1}
+    assert found.late == {ME: 0.0, YOU: 0.0}
+    assert found.paused == {ME: "", YOU: ""}
+    assert found.last_sent is not None
+
+
 def test_an_outbox_that_cannot_be_read_is_told_and_the_rest_is_there(
     boxes: list[Mailbox], home: Path, registry: CollectorRegistry
 ) -> None:
