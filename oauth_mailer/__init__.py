@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Acceptance": "transports",
+    "AccessToken": "logins.tokens",
     "Account": "accounts",
     "Accounts": "accounts",
     "Address": "address",
@@ -39,6 +40,7 @@ _HOME = {
     "SendError": "errors",
     "StoreError": "errors",
     "TransientError": "errors",
+    "access_token": "logins.tokens",
     "capture": "mailer",
     "login": "logins",
     "logout": "logins",
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
     from .errors import TransientError as TransientError
     from .logins import login as login
     from .logins import logout as logout
+    from .logins.tokens import AccessToken as AccessToken
+    from .logins.tokens import access_token as access_token
     from .mailer import Mailer as Mailer
     from .mailer import capture as capture
     from .mailer import open_mailer as open_mailer

@@ -18,7 +18,7 @@ from ..i18n import _
 from ..rooms import room
 from ..stores import Secret, TokenStore
 
-__all__ = ["Credential", "Prompt", "Remembering", "Secret", "open_credential"]
+__all__ = ["Credential", "Ending", "Prompt", "Remembering", "Secret", "open_credential"]
 
 
 class Credential(Protocol):
@@ -26,7 +26,7 @@ class Credential(Protocol):
 
     @property
     def form(self) -> Literal["password", "bearer"]:
-        """A password is shown by PLAIN, LOGIN or CRAM-MD5; a bearer token by XOAUTH2 or an HTTP header."""
+        """A password is shown by PLAIN, LOGIN or CRAM-MD5; a bearer token by OAUTHBEARER, XOAUTH2 or HTTP."""
 
     def get(self) -> Secret:
         """The secret, refreshed if it is due: one refresh across threads and processes.
@@ -37,6 +37,25 @@ class Credential(Protocol):
 
     def renew(self, refused: Secret) -> Secret:
         """Another secret after the server refused this one; ``LoginRequired`` where there can be none."""
+
+
+class Access(Protocol):
+    """An access token. ``until``: when it ends (seconds since 1970); ``scopes``: what it is for, if said."""
+
+    @property
+    def token(self) -> Secret: ...
+    @property
+    def until(self) -> float: ...
+    @property
+    def scopes(self) -> tuple[str, ...]: ...
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """A credential whose secrets end by themselves."""
+
+    def access(self) -> Access:
+        """The secret of ``get``, with what is known of it. Raises what ``get`` raises."""
 
 
 @runtime_checkable

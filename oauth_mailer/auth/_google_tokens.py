@@ -117,17 +117,21 @@ def _texts(fields: dict[str, Any]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """An access token, and from when to when it is good (seconds since 1970)."""
+    """An access token, and from when to when it is good (seconds since 1970).
+
+    ``scopes``: what it is for, where the server said so (RFC 6749 §5.1: it may leave out what was asked for).
+    """
 
     token: Secret
     since: float
     until: float
+    scopes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, token: str, lifetime: float) -> Access:
+    def of(cls, token: str, lifetime: float, scopes: tuple[str, ...] = ()) -> Access:
         """A token that came just now and is good for so many seconds."""
         now = time.time()
-        return cls(Secret(token), now, now + lifetime)
+        return cls(Secret(token), now, now + lifetime, scopes)
 
     @classmethod
     def granted(cls, fields: Mapping[str, Any]) -> Access | None:
@@ -135,7 +139,7 @@ class Access:
         token = fields.get("access_token")
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             return None
-        return cls.of(token, _lifetime(fields.get("expires_in")))
+        return cls.of(token, _lifetime(fields.get("expires_in")), _scopes(fields.get("scope")))
 
     @classmethod
     def read(cls, line: Secret | None) -> Access | None:
@@ -148,21 +152,25 @@ class Access:
         """What is kept, also where it has ended since: it says when the consent was last good."""
         try:
             fields = json.loads(line.reveal()) if line else {}
-            return cls(Secret(fields["token"]), float(fields["since"]), float(fields["until"]))
+            since, until = float(fields["since"]), float(fields["until"])
+            return cls(Secret(fields["token"]), since, until, _scopes(fields.get("scope")))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
     def line(self) -> Secret:
         """As it is kept."""
-        return Secret(
-            json.dumps({"token": self.token.reveal(), "since": int(self.since), "until": int(self.until)})
-        )
+        kept = {"token": self.token.reveal(), "since": int(self.since), "until": int(self.until)}
+        return Secret(json.dumps(kept | ({"scope": " ".join(self.scopes)} if self.scopes else {})))
 
     def good(self) -> bool:
         """Whether it can be shown to the server now. One from the future: the clock was set back since."""
         now = time.time()
         early = min(EARLY, (self.until - self.since) / 4)
         return bool(self.token) and self.since - 1.0 <= now < self.until - early
+
+
+def _scopes(scope: object) -> tuple[str, ...]:
+    return tuple(scope.split()) if isinstance(scope, str) and scope.isprintable() else ()
 
 
 def _lifetime(expires_in: object) -> float:

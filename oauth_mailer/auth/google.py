@@ -88,13 +88,17 @@ class GoogleCredential:
 
     def get(self) -> Secret:
         """The token; see ``Credential.get``."""
-        return self._usable(refused=None)
+        return self.access().token
 
     def renew(self, refused: Secret) -> Secret:
         """Another token than the one that the server refused; see ``Credential.renew``."""
-        return self._usable(refused)
+        return self._usable(refused).token
 
-    def _usable(self, refused: Secret | None) -> Secret:
+    def access(self) -> Access:
+        """The token with its end and its scopes; see ``Ending.access``."""
+        return self._usable(refused=None)
+
+    def _usable(self, refused: Secret | None) -> Access:
         failures = self._failures
         with self._lock:
             if not _fits(self._access, refused):
@@ -103,7 +107,7 @@ class GoogleCredential:
                 if self._failure and self._failures != failures:
                     raise copy(self._failure)  # it was asked for while this thread waited
                 self._access = self._renewed(refused)
-            return self._access.token
+            return self._access
 
     def _renewed(self, refused: Secret | None) -> Access:
         try:

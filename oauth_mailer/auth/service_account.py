@@ -57,20 +57,24 @@ class ServiceAccountCredential:
 
     def get(self) -> Secret:
         """The token; see ``Credential.get``."""
-        return self._usable(refused=None)
+        return self.access().token
 
     def renew(self, refused: Secret) -> Secret:
         """Another token than the one that the server refused; see ``Credential.renew``."""
-        return self._usable(refused)
+        return self._usable(refused).token
 
-    def _usable(self, refused: Secret | None) -> Secret:
+    def access(self) -> Access:
+        """The token with its end and its scopes; see ``Ending.access``."""
+        return self._usable(refused=None)
+
+    def _usable(self, refused: Secret | None) -> Access:
         with self._lock:
             access = self._access or self._kept()
             if access is None or not access.good() or access.token == refused:
                 access = self._asked()
                 self._keep(access)
             self._access = access
-            return access.token
+            return access
 
     def _kept(self) -> Access | None:
         try:

@@ -30,6 +30,7 @@ COMMANDS = {
     "accounts": "accounts",
     "default": "default",
     "logout": "logout",
+    "token": "token",
     "outbox": "outbox",
     "merge": "merge",
     "sendmail": "sendmail",

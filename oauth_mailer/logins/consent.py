@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ..accounts import Account, Accounts
+from ..accounts import Account, Accounts, home_folder
 from ..auth import Prompt, google, open_credential
 from ..auth.google import IDENTITY, Client, Consent, ConsentRequest, consent_slot, scopes_of
 from ..errors import ConfigError, LoginRequired, MailerError
@@ -68,7 +68,9 @@ def log_in_by_consent(
         except MailerError as error:
             listener.show(_("The login did not succeed"), f"{error.message}\n{error.hint}", good=False)
             raise
-        listener.show(_("{address} is ready").format(address=new.address), _next_step(new), good=True)
+        listener.show(
+            _("{address} is ready").format(address=new.address), _next_step(new, accounts.home), good=True
+        )
     if consent_slot(account) != consent_slot(new) and account.client:
         with suppress(MailerError):  # of another client or scope: it is never asked for again
             google.forget(account, store, accounts.home)
@@ -203,13 +205,13 @@ def _write_down(account: Account, store: TokenStore, accounts: Accounts, old: Se
         raise
 
 
-def _next_step(account: Account) -> str:
+def _next_step(account: Account, home: Path) -> str:
     kept = (
         _("{address} is ready: {provider}, its secret in the store {store}.")
         if scopes_of(account) != scopes_of(Account(address=account.address))  # more than to send mail
         else _("It may send mail, and nothing else. Its token rests in the store {store}.")
     ).format(address=account.address, provider=account.preset.title, store=account.store)
-    if account.store == "memory":  # it ends with this process: the command would find no account
+    if home != home_folder():  # of a program that has one of its own: the command would find no account
         return kept
     command = 'oauth-mailer send --from {address} --to {address} --subject Hello --text "It works."'
     return "\n".join((kept, _("Try it in the terminal:"), "$ " + command.format(address=account.address)))
