@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         _ask(rows - len(wrong), job, output)
     from .merging import send_rows
 
-    return send_rows(job, wrong, arguments, output)
+    return send_rows(job, rows, wrong, arguments, output)
 
 
 def failure(error: MailerError) -> dict[str, Any]:

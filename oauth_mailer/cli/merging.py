@@ -7,7 +7,7 @@ import csv
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,20 +26,25 @@ __all__ = ["send_rows"]
 _LOOK = 0.5  # seconds between two looks at how far it is
 
 
-def send_rows(job: MergeJob, wrong: set[int], arguments: argparse.Namespace, output: Output) -> int:
-    """Keep the rows, send them, tell what became of them; returns the exit code. Raises ``MailerError``."""
+def send_rows(
+    job: MergeJob, rows: int, wrong: set[int], arguments: argparse.Namespace, output: Output
+) -> int:
+    """Keep the rows, send them, tell what became of them; returns the exit code. Raises ``MailerError``.
+
+    ``rows``: how many there are; ``wrong``: the lines of those that are left out.
+    """
     from ..outbox import Outbox
 
     with Outbox() as outbox:
-        added, known, others = _keep(job, outbox, wrong, output)
+        kept = _Kept()
+        stopped = _keep(job, outbox, wrong, kept, total=rows - len(wrong), output=output)
         output.say(
             _("{added} messages were added to the outbox; {known} were there already.").format(
-                added=added, known=known
+                added=kept.added, known=kept.known
             )
         )
-        stopped = False
         try:
-            if not arguments.queue:
+            if not arguments.queue and not stopped:
                 stopped = _send(job, outbox, arguments.workers, output)
         finally:
             if arguments.report is not None:
@@ -48,39 +53,61 @@ def send_rows(job: MergeJob, wrong: set[int], arguments: argparse.Namespace, out
         told = {str(state): count for state, count in counts.items()}
         if output.json:
             output.record(
-                {"job": job.name, "added": added, "wrong": sorted(wrong), "conflicts": others, **told}
+                {
+                    "job": job.name,
+                    "added": kept.added,
+                    "wrong": sorted(wrong),
+                    "conflicts": kept.others,
+                    **told,
+                }
             )
         return _end(job, outbox, counts, queued=arguments.queue, stopped=stopped, output=output)
 
 
-def _keep(job: MergeJob, outbox: Outbox, wrong: set[int], output: Output) -> tuple[int, int, list[int]]:
-    added = known = 0
-    others: list[int] = []
-    for line in job.add(outbox, leave_out=wrong):
-        if line.error is not None:
-            others.append(line.row.line)
-            output.warn(_("Line {line}: {error}").format(line=line.row.line, error=line.error.message))
-        elif line.added:
-            added += 1
-        else:
-            known += 1
-    if others:
+class _Kept:
+    """How many were added, how many were there already; the lines that had another message."""
+
+    def __init__(self) -> None:
+        self.added = self.known = 0
+        self.others: list[int] = []
+
+
+def _keep(job: MergeJob, outbox: Outbox, wrong: set[int], kept: _Kept, *, total: int, output: Output) -> bool:
+    """Add the rows; whether it was stopped before all were there."""
+    with _progress(_("Adding to the outbox"), total, output) as show:
+        try:
+            for line in job.add(outbox, leave_out=wrong):
+                if line.error is not None:
+                    kept.others.append(line.row.line)
+                    output.warn(
+                        _("Line {line}: {error}").format(line=line.row.line, error=line.error.message)
+                    )
+                elif line.added:
+                    kept.added += 1
+                else:
+                    kept.known += 1
+                show(kept.added + kept.known + len(kept.others))
+        except KeyboardInterrupt:
+            return True
+    if kept.others:
         output.warn(
             _("These rows had another message in this job and are not sent again; for a new job: --job NAME")
         )
-    return added, known, others
+    return False
 
 
 def _send(job: MergeJob, outbox: Outbox, workers: int, output: Output) -> bool:
     """Until all rows of the job are settled, or their account waits for a person; whether it was stopped."""
     stop = threading.Event()
-    with _progress(job, outbox, output) as show:
+    counts = _counts(job, outbox)
+    total = sum(counts.values())
+    with _progress(_("Sending"), total, output, first=total - _left(counts)) as show:
 
         def look() -> None:
             while not stop.wait(_LOOK):
                 try:
                     counts = _counts(job, outbox)
-                    show(counts)
+                    show(total - _left(counts))
                     waits = job.sender().email in outbox.stats().paused
                 except OutboxError:  # the workers will say so
                     continue
@@ -96,7 +123,7 @@ def _send(job: MergeJob, outbox: Outbox, workers: int, output: Output) -> bool:
         finally:
             stop.set()
             watcher.join()
-            show(_counts(job, outbox))
+            show(total - _left(_counts(job, outbox)))
     return False
 
 
@@ -120,7 +147,7 @@ def _end(
         if told["sent"] and not told["rejected"] + told["unknown"] + _left(counts)
         else "yellow",
     )
-    if queued:
+    if queued and not stopped:
         output.say(_("To send them: oauth-mailer outbox run"), style="cyan")
         return exits.OK
     if reason := outbox.stats().paused.get(job.sender().email):
@@ -154,8 +181,8 @@ def _report(job: MergeJob, outbox: Outbox, wrong: set[int], path: Path, output: 
 
 def _told(job: MergeJob, outbox: Outbox, row: Any, wrong: set[int]) -> list[object]:
     entry = None if row.line in wrong else outbox.by_key(job.key(row))
-    if entry is None:
-        return ["", "wrong", "", "", "", ""]
+    if entry is None:  # the job was stopped before this row was added
+        return ["", "wrong" if row.line in wrong else "left", "", "", "", ""]
     cells = [
         "; ".join(entry.recipients),
         str(entry.state),
@@ -169,11 +196,13 @@ def _told(job: MergeJob, outbox: Outbox, row: Any, wrong: set[int]) -> list[obje
 
 
 @contextmanager
-def _progress(job: MergeJob, outbox: Outbox, output: Output) -> Iterator[Any]:
-    """A bar with rate and remaining time on a terminal; elsewhere a line now and then."""
-    total = sum(_counts(job, outbox).values())
+def _progress(title: str, total: int, output: Output, *, first: int = 0) -> Iterator[Callable[[int], None]]:
+    """A bar with rate and remaining time on a terminal, elsewhere a line now and then.
+
+    ``first``: how many were done before. It is called with how many are done.
+    """
     if output.quiet or not is_terminal(sys.stderr):
-        yield _Lines(total, output)
+        yield _Lines(title, total, output)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -188,11 +217,10 @@ def _progress(job: MergeJob, outbox: Outbox, output: Output) -> Iterator[Any]:
         transient=True,
     )
     with bar:
-        task = bar.add_task(_("Sending"), total=total, rate="")
-        began, first = time.monotonic(), total - _left(_counts(job, outbox))
+        task = bar.add_task(title, total=total, completed=first, rate="")
+        began = time.monotonic()
 
-        def show(counts: Mapping[State, int]) -> None:
-            done = total - _left(counts)
+        def show(done: int) -> None:
             rate = (done - first) / max(time.monotonic() - began, 0.1) * 60
             bar.update(task, completed=done, rate=_("{rate} a minute").format(rate=round(rate)))
 
@@ -202,13 +230,15 @@ def _progress(job: MergeJob, outbox: Outbox, output: Output) -> Iterator[Any]:
 class _Lines:
     """Every ten seconds a line, for a log."""
 
-    def __init__(self, total: int, output: Output) -> None:
+    def __init__(self, title: str, total: int, output: Output) -> None:
+        self._title = title
         self._total = total
         self._output = output
         self._told = time.monotonic()
 
-    def __call__(self, counts: Mapping[State, int]) -> None:
+    def __call__(self, done: int) -> None:
         if time.monotonic() - self._told >= 10:
             self._told = time.monotonic()
-            done = self._total - _left(counts)
-            self._output.say(_("{done} of {total}").format(done=done, total=self._total))
+            self._output.say(
+                _("{title}: {done} of {total}").format(title=self._title, done=done, total=self._total)
+            )

@@ -138,6 +138,29 @@ def test_an_interrupted_job_goes_on_where_it_stopped(tmp_path: Path, box: Mailbo
     assert recipients(box) == [f"u{number}@example.com" for number in range(6)]
 
 
+def test_a_job_that_is_stopped_while_rows_are_added_says_how_to_go_on(
+    tmp_path: Path, box: Mailbox, letter: str
+) -> None:
+    rows = guests(tmp_path, 600)
+    report = tmp_path / "report.csv"
+    typist = Typist("merge", letter, rows, "--yes", "--queue", "--report", str(report))
+    typist.wait_for("Adding to the outbox")
+    typist.process.send_signal(signal.SIGINT)
+    assert typist.answer([]) == 130
+    assert "To go on where it stopped, type the same command again." in typist.screen
+    with Outbox() as outbox:
+        added = len(list(outbox.find()))
+    assert added < 600
+    lines = report.read_text("utf-8-sig").splitlines()
+    states = [row["state"] for row in csv.DictReader(lines)]
+    assert states == ["queued"] * added + ["left"] * (600 - added)
+
+    done = run("merge", letter, rows, "--yes", "--queue")
+    assert done.code == 0, done
+    assert f"{600 - added} messages were added to the outbox; {added} were there already." in done.err
+    assert not box.messages
+
+
 def test_a_refused_login_stops_the_job_and_its_rows_are_kept(
     tmp_path: Path, box: Mailbox, letter: str
 ) -> None:
