@@ -317,6 +317,11 @@ def test_a_fault_is_switched_on_and_the_next_send_meets_it(
     element(page, "#plan-smtp .picking button").click()
     assert texts(page, "#plan-smtp .chip code") == ["drop-after-dot", "451"]
     element(page, "#plan-smtp .chip button").click()  # the first is taken out again
+    page.shows("Not applied yet.")
+    assert not element(page, "#faults-on").is_displayed()
+    # What applies it is in sight without scrolling, wherever the panel stands.
+    below = "return arguments[0].getBoundingClientRect().bottom <= innerHeight"
+    assert page.driver.execute_script(below, element(page, "#apply"))
     page.click("apply")
     page.shows("Applied. The next attempt meets it.")
     page.shows("on: 1")

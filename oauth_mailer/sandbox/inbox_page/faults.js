@@ -53,7 +53,7 @@ function editor(server) {
 
   function change() {
     touched = true;
-    byId("faults-told").textContent = "";
+    tell(t("unapplied"), { pending: true });
     show();
   }
 
@@ -117,14 +117,19 @@ function line({ server, what, accepted, text, step, account, at }) {
   );
 }
 
+function tell(text, { pending = false } = {}) {
+  byId("faults-told").textContent = text;
+  byId("faults-told").classList.toggle("pending", pending);
+}
+
 async function apply(plans, said) {
   try {
     touched = false;
     setPlans((await ask("/api/plan", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(plans) })).plans);
-    byId("faults-told").textContent = said;
+    tell(said);
   } catch (error) {
     touched = true;
-    byId("faults-told").textContent = t("failed", { reason: error.message });
+    tell(t("failed", { reason: error.message }), { pending: true });
   }
 }
 
@@ -135,6 +140,6 @@ byId("apply").addEventListener("click", () =>
 byId("mend").addEventListener("click", () => apply({ smtp: OK, gmail: OK, token: OK }, t("all_attempts_well")));
 byId("faults").addEventListener("close", () => {
   touched = false;
-  byId("faults-told").textContent = "";
+  tell("");
   ask("/api/plan").then(({ plans }) => setPlans(plans), () => {}); // shown again when it is opened
 });

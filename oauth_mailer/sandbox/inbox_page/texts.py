@@ -136,6 +136,7 @@ def _faults() -> dict[str, str]:
         "apply": _("Apply"),
         "mend": _("All is well again"),
         "applied": _("Applied. The next attempt meets it."),
+        "unapplied": _("Not applied yet."),
         "log": _("What happened"),
         "log_empty": _("Nothing yet."),
         "accepted": _("accepted"),
