@@ -17,6 +17,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 import oauth_mailer
+from oauth_mailer import errors
 from oauth_mailer.accounts import Accounts
 from oauth_mailer.cli import COMMANDS
 from tests.codes_table import table
@@ -97,6 +98,12 @@ def test_the_commands_are_understood(line: str) -> None:
 
 def test_the_page_of_codes_is_what_the_code_says() -> None:
     assert (ROOT / "docs" / "codes.md").read_text("utf-8") == table(), "run: python -m tests.codes_table"
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text("utf-8")
+    named = set(re.findall(r"^::: oauth_mailer\.(\w+)$", text, re.M)) | set(errors.__all__)
+    assert set(oauth_mailer.__all__) - named == {"__version__"}
 
 
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
