@@ -236,6 +236,8 @@ def send(
     Takes a ``Message``, or the fields of one: ``send(to="ann@example.com", subject="Done", text="...")``.
     Raises what ``open_mailer`` and ``Mailer.send`` raise.
     """
+    if isinstance(message, str):  # as other libraries take the recipient
+        raise TypeError("name the fields: send(to=..., subject=..., text=...)")
     if message is not None and fields:
         raise TypeError("give a message or the fields of one, not both")
     finished = Message(**fields) if message is None else message

@@ -287,6 +287,8 @@ def test_without_any_account_the_next_command_is_named() -> None:
 def test_a_message_and_fields_at_once_are_a_programming_error() -> None:
     with pytest.raises(TypeError):
         oauth_mailer.send(message(), subject="twice")
+    with pytest.raises(TypeError, match="name the fields"):
+        oauth_mailer.send("ann@example.com", subject="Hi", text="Hello")  # type: ignore[arg-type]
 
 
 def route(transport: MemoryTransport, address: str = "me@qq.com") -> Route:
