@@ -12,7 +12,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ..i18n import _
+from ..errors import ConfigError
+from ..i18n import _, system_text
 from .arguments import Parser
 from .exits import OK, UsageError
 from .output import Output, printable
@@ -46,6 +47,7 @@ def parser() -> Parser:
         ),
         examples=(
             "oauth-mailer sandbox --open",
+            "oauth-mailer sandbox --port 8025 --smtp-port 1465 --starttls-port 1025 --ca-file ca.pem",
             "oauth-mailer sandbox --smtp drop-after-dot,ok --gmail accept-close,ok --token 503,ok",
             "oauth-mailer sandbox --list-faults",
             "oauth-mailer sandbox --smtp no-starttls --json --seconds 60",
@@ -60,12 +62,16 @@ def parser() -> Parser:
     options.add_argument(
         "--open", action="store_true", help=_("open the inbox, the page of what arrived, in the browser")
     )
+    for name, text in (
+        ("--port", _("the port of the web side (by default any free one)")),
+        ("--smtp-port", _("the port of SMTP with TLS (likewise)")),
+        ("--starttls-port", _("the port of SMTP with STARTTLS (likewise)")),
+    ):
+        options.add_argument(name, type=int, default=0, metavar="N", help=text)
     options.add_argument(
-        "--port",
-        type=int,
-        default=0,
-        metavar="N",
-        help=_("the port of the web side (by default any free one)"),
+        "--ca-file",
+        metavar="FILE",
+        help=_("write the certificate to trust there too; it is a new one at each start"),
     )
     options.add_argument(
         "--code",
@@ -109,6 +115,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
                 gmail=arguments.gmail,
                 token=arguments.token,
                 port=arguments.port,
+                smtp_port=arguments.smtp_port,
+                starttls_port=arguments.starttls_port,
                 code=arguments.code,
                 rotate=arguments.rotate,
                 lifetime=arguments.lifetime,
@@ -117,7 +125,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         )
         folder = sandbox.folder
         client = sandbox.write_client_secrets(folder)
-        _tell(sandbox, client, output)
+        _tell(sandbox, client, _certificate(sandbox, arguments.ca_file), output)
         if arguments.open and not open_prompt(output).open_browser(sandbox.inbox_url):
             output.warn(
                 _("No browser could be opened here. The inbox is at {url}").format(url=sandbox.inbox_url)
@@ -140,16 +148,31 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     if (
-        not 0 <= arguments.port <= 65535
+        not all(0 <= port <= 65535 for port in (arguments.port, arguments.smtp_port, arguments.starttls_port))
         or not 0 <= arguments.lifetime <= 86_400
         or not 0 <= (arguments.seconds or 0) <= 10**9
         or not arguments.code
     ):
         raise UsageError(
-            _("--port, --lifetime, --seconds or --code is out of range."),
+            _("A port, --lifetime, --seconds or --code is out of range."),
             code="usage",
             hint=_("Run: oauth-mailer sandbox --help"),
         )
+
+
+def _certificate(sandbox: Sandbox, wanted: str | None) -> Path:
+    """The file of the certificate to trust, also in the place that is wanted."""
+    made = sandbox.smtp.ca_file
+    if not wanted:
+        return made
+    path = Path(wanted).expanduser().absolute()
+    try:
+        path.write_bytes(made.read_bytes())
+    except OSError as error:
+        said = _("The file {path} cannot be written: {reason}.")
+        said = said.format(path=path, reason=system_text(error.strerror))
+        raise ConfigError(said, code="ca-file-unwritable", hint=_("Name another one.")) from error
+    return path
 
 
 def _list_faults(output: Output) -> int:
@@ -166,7 +189,7 @@ def _list_faults(output: Output) -> int:
     return OK
 
 
-def _tell(sandbox: Sandbox, client: Path, output: Output) -> None:
+def _tell(sandbox: Sandbox, client: Path, ca_file: Path, output: Output) -> None:
     """What to type, or what a script needs to know."""
     server = sandbox.smtp
     if output.json:
@@ -180,7 +203,7 @@ def _tell(sandbox: Sandbox, client: Path, output: Output) -> None:
                     "host": server.host,
                     "port": server.port,
                     "starttls_port": server.starttls_port,
-                    "ca_file": str(server.ca_file),
+                    "ca_file": str(ca_file),
                 },
                 "code": sandbox.code,
             },
@@ -188,7 +211,7 @@ def _tell(sandbox: Sandbox, client: Path, output: Output) -> None:
         )
     # Of QQ it is known which form a code has; another one is for a server that nobody knows.
     address = "you@qq.com" if re.fullmatch("[A-Za-z]{16}", sandbox.code) else "you@example.com"
-    smtp = f"oauth-mailer login {address} --host {server.host} --ca-file {_quoted(str(server.ca_file))}"
+    smtp = f"oauth-mailer login {address} --host {server.host} --ca-file {_quoted(str(ca_file))}"
     lines = (
         _("A stand-in for Google and for an SMTP server runs on 127.0.0.1, until Ctrl-C."),
         _("What arrives is shown at {url}").format(url=sandbox.inbox_url),

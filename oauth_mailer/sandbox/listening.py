@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiohttp import web
 
 from .smtp import SmtpDesk, quiet
 
-__all__ = ["HOST", "Listening", "Ports"]
+__all__ = ["HOST", "Listening", "Ports", "Taken"]
+
+_T = TypeVar("_T")
 
 HOST = "127.0.0.1"
 _MOST_BODY = 64 << 20  # octets; a message of the greatest size in base64, and its JSON
@@ -28,6 +32,16 @@ class Ports:
     web: int
     tls: int
     starttls: int
+
+
+class Taken(Exception):
+    """Nobody can listen on ``port``; ``reason`` is the system's."""
+
+    def __init__(self, port: int, error: OSError) -> None:
+        # asyncio puts a sentence of its own, with the address, where the system's reason was.
+        self.reason = os.strerror(error.errno) if error.errno else str(error)
+        self.port = port
+        super().__init__(f"{port}: {self.reason}")
 
 
 class Listening:
@@ -45,9 +59,9 @@ class Listening:
         self._stopping: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
 
-    def start(self, port: int) -> Ports:
-        """Listen; ``port``: the web side's, 0 for any free one. Raises ``OSError``."""
-        self._thread = threading.Thread(target=self._run, args=(port,), name="sandbox", daemon=True)
+    def start(self, ports: Ports) -> Ports:
+        """Listen on these, where 0 is any free one; returns which they are. Raises ``Taken``."""
+        self._thread = threading.Thread(target=self._run, args=(ports,), name="sandbox", daemon=True)
         self._thread.start()
         return self._ready.result(_STARTING)
 
@@ -60,17 +74,17 @@ class Listening:
             loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
-    def _run(self, port: int) -> None:
+    def _run(self, ports: Ports) -> None:
         try:
             # The same kind of loop on every system; Windows has another one by default.
             with quiet(), asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-                runner.run(self._serve(port))
+                runner.run(self._serve(ports))
         except BaseException as error:
             if self._ready.done():
                 raise
             self._ready.set_exception(error)
 
-    async def _serve(self, port: int) -> None:
+    async def _serve(self, ports: Ports) -> None:
         application = web.Application(client_max_size=_MOST_BODY)
         application.add_routes(self._routes)
         # A handler ends with its connection, so that one which waits for ever is none that stays for ever.
@@ -81,9 +95,9 @@ class Listening:
         stopping = asyncio.Event()
         try:
             await runner.setup()
-            await web.TCPSite(runner, HOST, port).start()
-            for starttls in (False, True):
-                listeners.append(await self._listen(starttls=starttls))
+            await _on(ports.web, web.TCPSite(runner, HOST, ports.web).start())
+            for port, starttls in ((ports.tls, False), (ports.starttls, True)):
+                listeners.append(await _on(port, self._listen(port, starttls=starttls)))
             places = [runner.addresses[0], *(one.sockets[0].getsockname() for one in listeners)]
             self._loop, self._stopping = asyncio.get_running_loop(), stopping
             self._ready.set_result(Ports(*(place[1] for place in places)))
@@ -95,13 +109,20 @@ class Listening:
             await runner.cleanup()
             await _end_the_rest()
 
-    async def _listen(self, *, starttls: bool) -> asyncio.Server:
+    async def _listen(self, port: int, *, starttls: bool) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(
             lambda: self._desk.protocol(starttls=starttls),
             HOST,
-            0,
+            port,
             ssl=None if starttls else self._context,
         )
+
+
+async def _on(port: int, starting: Awaitable[_T]) -> _T:
+    try:
+        return await starting
+    except OSError as error:
+        raise Taken(port, error) from error
 
 
 async def _end_the_rest() -> None:

@@ -23,7 +23,7 @@ from .gmail import Gmail
 from .grants import Access, Grants
 from .inbox import Event, Inbox, Received
 from .inbox_page import InboxPage
-from .listening import HOST, Listening, Ports
+from .listening import HOST, Listening, Ports, Taken
 from .plan import change_plans
 from .service_accounts import ServiceAccount
 from .smtp import SmtpDesk
@@ -51,9 +51,10 @@ class Sandbox:
     ``gmail``, ``token``, ``smtp``: plans, what becomes of one attempt after another (``503,ok``; the last
     step goes on for ever); ``code``: the authorization code of every address by SMTP; ``account``: the
     address on the consent page where the application names none; ``rotate``: a new refresh token with each
-    refresh; ``lifetime``: seconds that access tokens live; ``port``: of the web side, 0 for any free one;
-    ``watch``: called with each event, in the sandbox's own thread. Raises ``ConfigError`` for a step that is
-    not known; ``known_steps()`` names them all.
+    refresh; ``lifetime``: seconds that access tokens live; ``port``: of the web side, ``smtp_port`` and
+    ``starttls_port``: of SMTP inside TLS and with STARTTLS, 0 for any free one; ``watch``: called with each
+    event, in the sandbox's own thread. Raises ``ConfigError`` for a step that is not known;
+    ``known_steps()`` names them all.
     """
 
     def __init__(
@@ -67,10 +68,12 @@ class Sandbox:
         rotate: bool = False,
         lifetime: float = 3600.0,
         port: int = 0,
+        smtp_port: int = 0,
+        starttls_port: int = 0,
         watch: Callable[[Event], None] | None = None,
     ) -> None:
         self.code = code
-        self._port = port
+        self._wanted = Ports(port, smtp_port, starttls_port)
         self._inbox = Inbox(watch)
         self._grants = Grants(rotate=rotate, lifetime=lifetime)
         self._client_id = (
@@ -113,16 +116,16 @@ class Sandbox:
         self._folder = Path(tempfile.mkdtemp(prefix="oauth-mailer-sandbox-"))  # private to the user
         self._authority.cert_pem.write_to_path(str(self._folder / "ca.pem"))
         try:
-            self._ports = self._servers.start(self._port)
-        except OSError as error:
+            self._ports = self._servers.start(self._wanted)
+        except Taken as taken:
             self.stop()
             raise ConfigError(
                 _("The sandbox cannot listen on port {port}: {reason}").format(
-                    port=self._port, reason=system_text(error.strerror) or error
+                    port=taken.port, reason=system_text(taken.reason)
                 ),
                 code="sandbox-port",
                 hint=_("Choose another port, or 0 for any free one."),
-            ) from error
+            ) from taken
 
     def stop(self) -> None:
         """Stop all servers and drop all connections; may be called again."""

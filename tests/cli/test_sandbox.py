@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import signal
+import smtplib
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -188,12 +190,32 @@ def test_a_step_that_is_not_known_is_answered_by_those_that_are(option: str) -> 
 
 @pytest.mark.parametrize(
     "words",
-    [("--port", "70000"), ("--lifetime", "-1"), ("--seconds", "-1"), ("--code", ""), ("--seconds", "x")],
+    [
+        ("--port", "70000"),
+        ("--smtp-port", "-1"),
+        ("--starttls-port", "65536"),
+        ("--lifetime", "-1"),
+        ("--seconds", "-1"),
+        ("--code", ""),
+        ("--seconds", "x"),
+    ],
 )
 def test_an_option_out_of_its_range_is_a_usage_error(words: tuple[str, ...]) -> None:
     done = run("sandbox", *words)
     assert done.code == 64
     assert "oauth-mailer sandbox --help" in done.err
+
+
+def test_its_certificate_is_written_where_another_program_looks_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    with Running("--ca-file", str(file)) as server:
+        smtp = server.ready["smtp"]
+        assert smtp["ca_file"] == str(file)
+        trusted = ssl.create_default_context(cafile=file)
+        with smtplib.SMTP_SSL(smtp["host"], smtp["port"], context=trusted, timeout=_PATIENCE) as client:
+            assert client.login("me@example.com", server.ready["code"])[0] == 235
+    done = run("sandbox", "--ca-file", str(tmp_path), "--json", "--seconds", "0")
+    assert (done.code, done.json["error"]["code"]) == (78, "ca-file-unwritable")
 
 
 def test_a_missing_extra_is_named() -> None:

@@ -105,19 +105,22 @@ def test_addresses_are_known_only_once_it_listens() -> None:
         sandbox.stop()
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+@pytest.mark.parametrize("which", ["port", "smtp_port", "starttls_port"])
+def test_a_port_that_is_taken_is_said(which: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"port {port}") as caught:
-            Sandbox(port=port).start()
+        with pytest.raises(ConfigError, match=f"port {port}: [^(]*$") as caught:
+            Sandbox(**{which: port}).start()
         assert caught.value.code == "sandbox-port"
 
 
 def test_a_port_can_be_chosen() -> None:
     with Sandbox() as sandbox:
         port = urlsplit(sandbox.gmail_endpoint).port
+        tls, starttls = sandbox.smtp.port, sandbox.smtp.starttls_port
     assert port
-    with Sandbox(port=port) as again:
+    with Sandbox(port=port, smtp_port=tls, starttls_port=starttls) as again:
+        assert (again.smtp.port, again.smtp.starttls_port) == (tls, starttls)
         assert again.gmail_endpoint == f"http://127.0.0.1:{port}"
 
 
