@@ -18,6 +18,7 @@ __all__ = [
     "account_in_environment",
     "secret_sources",
     "secret_variable",
+    "secrets_in_environment",
     "table_from",
 ]
 
@@ -234,6 +235,11 @@ def secret_sources(address: str) -> list[tuple[str, str]]:
         if os.path.exists(credential):  # noqa: PTH110
             found.append(("CREDENTIALS_DIRECTORY", credential))
     return found
+
+
+def secrets_in_environment() -> bool:
+    """Whether the secret of some account stands in a variable; whose it is, its name does not tell."""
+    return any(name.startswith(secret_variable("")) for name in os.environ)
 
 
 def account_in_environment(address: str) -> Account | None:

@@ -29,7 +29,14 @@ from pathlib import Path
 from typing import Any
 
 from . import private_file
-from .account import Account, account_from, account_in_environment, secret_variable, table_from
+from .account import (
+    Account,
+    account_from,
+    account_in_environment,
+    secret_variable,
+    secrets_in_environment,
+    table_from,
+)
 from .errors import ConfigError
 from .i18n import _, system_text
 
@@ -123,9 +130,11 @@ class Accounts:
             raise ConfigError(
                 _("No account is set up yet.") if not len(self) else _("No default account is chosen."),
                 code="no-account",
-                hint=_("Run: oauth-mailer login you@example.com")
-                if not len(self)
-                else _("Name one, or run: oauth-mailer default ADDRESS"),
+                hint=_("Name one, or run: oauth-mailer default ADDRESS")
+                if len(self)
+                else _("Name the account whose secret is in the environment: --from ADDRESS")
+                if secrets_in_environment()
+                else _("Run: oauth-mailer login you@example.com"),
             )
         tables = self._tables("accounts")
         if (key := _key(tables, address)) is not None:

@@ -49,6 +49,15 @@ def test_without_a_file_there_is_no_account_and_the_error_says_how_to_get_one(
     assert not config.exists()
 
 
+def test_who_has_only_a_secret_in_the_environment_is_told_to_name_its_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OAUTH_MAILER_SECRET_ME_QQ_COM", "abcdefghijklmnop")
+    with pytest.raises(ConfigError, match="--from ADDRESS"):
+        Accounts().get()
+    assert Accounts().get("me@qq.com").provider == "qq"
+
+
 def test_an_account_that_was_added_is_there_for_the_next_process() -> None:
     account = Account(
         address="me@gmail.com",
