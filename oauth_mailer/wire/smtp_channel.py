@@ -183,9 +183,10 @@ def _waiter(sock: socket.socket, *, writing: bool) -> Callable[[float], object]:
         one, none = (sock,), ()
         reading, written = (none, one) if writing else (one, none)
         return lambda seconds: any(select.select(reading, written, none, seconds))
-    poller = select.poll()
-    poller.register(sock, select.POLLOUT if writing else select.POLLIN)
-    return lambda seconds: poller.poll(seconds * 1000)
+    else:  # noqa: RET505 - the type checker knows by it that this is not for Windows
+        poller = select.poll()
+        poller.register(sock, select.POLLOUT if writing else select.POLLIN)
+        return lambda seconds: poller.poll(seconds * 1000)
 
 
 def _left(deadline: float) -> float:
