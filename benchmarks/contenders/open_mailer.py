@@ -1,4 +1,4 @@
-"""oauth_mailer as ``open_mailer`` gives it: at most four connections, each for at most fifty messages."""
+"""oauth_mailer as ``open_mailer`` gives it: at most four connections, each for at most a hundred messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-NAME = "oauth_mailer's own pool (4 connections, 50 messages each)"
+NAME = "oauth_mailer's own pool (4 connections, 100 messages each)"
 
 
 def can(job: Any) -> bool:

@@ -19,14 +19,16 @@ __all__ = ["Limits", "Pool"]
 class Limits:
     """How long a connection is kept.
 
-    ``age`` and ``idle``: seconds since it was opened and last used; ``messages``: how many go over one;
+    ``age`` and ``idle``: seconds since it was opened and last used; ``messages``: how many go over one (a new
+    connection with its login costs the round trips of four further messages; a server that would have fewer
+    says so by closing, which no message suffers from);
     ``open``: how many there are at once; ``silence``: seconds of idleness after which the server is asked
     whether it is still there; ``patience``: seconds that it has for the answer.
     """
 
     age: float = 300.0
     idle: float = 30.0
-    messages: int = 50
+    messages: int = 100
     open: int = 4
     silence: float = 5.0
     patience: float = 5.0
