@@ -88,9 +88,14 @@ def smtp(job: Any) -> None:
         limits=limits,
     )
 
+    failed: list[BaseException] = []
+
     def work(count: int) -> None:
-        for number in range(count):
-            mailer.send(message(job, number))
+        try:
+            for number in range(count):
+                mailer.send(message(job, number))
+        except BaseException as error:  # noqa: BLE001 - of a thread, where nobody would see it
+            failed.append(error)
 
     with oauth_mailer.Mailer(oauth_mailer.Route(sender=Address(job.sender), transport=transport)) as mailer:
         if job.concurrency == 1:
@@ -105,6 +110,8 @@ def smtp(job: Any) -> None:
             for thread in crew:
                 thread.join()
     shutil.rmtree(home)
+    if failed:
+        raise failed[0]
 
 
 def gmail(job: Any) -> None:
