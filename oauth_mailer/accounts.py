@@ -24,9 +24,9 @@ The file is ``config.toml`` in ``OAUTH_MAILER_HOME``, by default the platform's 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import private_file
 from .account import (
@@ -40,6 +40,9 @@ from .account import (
 from .errors import ConfigError
 from .i18n import _, system_text
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["Account", "Accounts", "home_folder", "secret_variable"]
 
 FILE_NAME = "config.toml"
@@ -47,11 +50,23 @@ FILE_NAME = "config.toml"
 
 def home_folder() -> Path:
     """The folder of the configuration, the outbox and the locks: ``OAUTH_MAILER_HOME`` or the platform's."""
-    if home := os.environ.get("OAUTH_MAILER_HOME"):
-        return Path(home).expanduser()
-    from platformdirs import user_config_path
+    from pathlib import Path
 
-    return user_config_path("oauth-mailer", appauthor=False)
+    return Path(_home())
+
+
+def _home() -> str:
+    """The same as a text: where a program sends one mail and ends, a Path takes long to import."""
+    if home := os.environ.get("OAUTH_MAILER_HOME"):
+        return os.path.expanduser(home)  # noqa: PTH111
+    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
+        # As platformdirs has it (XDG), which takes longer to import than a mail to be sent.
+        base = os.environ.get("XDG_CONFIG_HOME") or f"{os.environ.get('HOME') or '~'}/.config"
+        if base.startswith("/") and base == base.strip():
+            return f"{base}/oauth-mailer"
+    from platformdirs import user_config_dir
+
+    return user_config_dir("oauth-mailer", appauthor=False)
 
 
 class Accounts:
@@ -62,15 +77,26 @@ class Accounts:
     """
 
     def __init__(self, home: Path | str | None = None) -> None:
-        self.home = Path(home) if home is not None else home_folder()
-        self.path = self.home / FILE_NAME
+        self.folder = os.fspath(home) if home is not None else _home()
         self._document: dict[str, Any] = {}
         self._read()
+
+    @property
+    def home(self) -> Path:
+        """The folder of the file; ``folder`` is the same as a text."""
+        from pathlib import Path
+
+        return Path(self.folder)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.home / FILE_NAME
 
     def _read(self) -> str:
         """Read the file anew; its text, with its own line ends, for whoever changes it."""
         try:
-            data = private_file.read(self.path)
+            data = private_file.read(os.path.join(self.folder, FILE_NAME))  # noqa: PTH118
             import tomllib  # where all is said in the environment, there is no file
 
             text = data.decode().removeprefix("\ufeff")  # an editor may have put a byte order mark

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .address import check_text
 from .errors import MessageError
 from .i18n import _, system_text
 from .values import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Attachment", "shown"]
 
@@ -69,10 +72,10 @@ class Attachment:
     ) -> None:
         if not isinstance(content, bytes | bytearray | memoryview | str | os.PathLike):
             raise TypeError(f"the content must be octets or a path, not {type(content).__name__}")
-        data = bytes(content) if isinstance(content, bytes | bytearray | memoryview) else _file(Path(content))
-        given = (
-            filename if filename is not None else data.name if isinstance(data, Path) else "attachment.bin"
-        )
+        data = bytes(content) if isinstance(content, bytes | bytearray | memoryview) else _file(content)
+        given = filename
+        if given is None:
+            given = "attachment.bin" if isinstance(data, bytes) else data.name
         name = re.split(r"[/\\]", check_text(given, lambda: _("A file name")))[-1].strip()
         if name in ("", ".", "..") or len(name) > 1000:
             raise MessageError(
@@ -95,8 +98,11 @@ def shown(path: Path) -> str:
     return text if text.isprintable() else repr(text)
 
 
-def _file(path: Path) -> Path:
+def _file(given: str | os.PathLike[str]) -> Path:
     """The path, if a plain file that may be read is there; looking does not wait, as opening a FIFO would."""
+    from pathlib import Path
+
+    path = Path(given)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             reason = _("it is no plain file")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from pathlib import Path
 
 __all__ = ["LANGUAGES", "N_", "_", "language", "speaking", "system_text"]
 
@@ -106,6 +105,7 @@ def _system_language() -> str:
 @cache
 def _catalogue(lang: str) -> Callable[[str], str]:
     import gettext
+    from pathlib import Path
 
     folder = Path(__file__).with_name("locale")
     return gettext.translation("oauth_mailer", folder, languages=[lang], fallback=True).gettext

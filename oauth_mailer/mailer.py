@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,6 +31,8 @@ from .transports import TIMEOUT, Acceptance, Transport, open_transport
 from .values import replace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .transports.memory import Delivery, MemoryTransport
 
 __all__ = ["Mailer", "Receipt", "Route", "capture", "capturing", "open_mailer", "send"]
@@ -281,9 +282,9 @@ def _route(
 ) -> Route:
     def credential() -> Any:
         kind = store_kind(account.store)
-        options = StoreOptions(accounts.home, accounts.store_settings(kind), ask_passphrase)
+        options = StoreOptions(accounts.folder, accounts.store_settings(kind), ask_passphrase)
         opened = store or open_store(kind, options)
-        return open_credential(account, opened, accounts.home, timeout=timeout)
+        return open_credential(account, opened, accounts.folder, timeout=timeout)
 
     return Route(
         sender=Address(account.address, account.name),

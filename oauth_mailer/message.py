@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from .address import Address, check_text
@@ -203,7 +202,7 @@ def _files(value: Files) -> tuple[Attachment, ...]:
     for one in files:
         if not isinstance(one, str | os.PathLike | Attachment):
             raise _no_file(one)
-        found.append(one if isinstance(one, Attachment) else Attachment(Path(one)))
+        found.append(one if isinstance(one, Attachment) else Attachment(one))
     return tuple(found)
 
 

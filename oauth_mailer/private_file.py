@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["held", "locked", "read", "replace"]
 
@@ -32,7 +35,7 @@ def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 
 
 @contextmanager
-def held(path: Path, timeout: float) -> Iterator[None]:
+def held(path: Path | str, timeout: float) -> Iterator[None]:
     """Hold this file itself, which is made if its folder is there, against other processes.
 
     As ``locked``, without what its library costs where a program starts, sends one mail and ends.
@@ -77,6 +80,7 @@ def replace(path: Path, content: bytes) -> None:
     On POSIX systems its mode is 0600 from birth. Raises ``OSError``; the old file is then untouched.
     """
     import tempfile  # with all that it brings, which no send needs
+    from pathlib import Path
 
     # A link (a configuration kept with dotfiles) stays a link: its target is replaced.
     path = Path(os.path.realpath(path))
@@ -99,9 +103,14 @@ def replace(path: Path, content: bytes) -> None:
             os.close(folder)
 
 
-def read(path: Path) -> bytes:
+def read(path: Path | str) -> bytes:
     """The whole content, the old or the new, while others replace the file. Raises ``OSError``."""
-    return _patiently(path.read_bytes)
+    return _patiently(lambda: _content(path))
+
+
+def _content(path: Path | str) -> bytes:
+    with io.FileIO(path) as file:
+        return file.readall()
 
 
 def _patiently(work: Callable[[], _T]) -> _T:

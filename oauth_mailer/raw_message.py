@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .address import Address
 from .attachment import shown
@@ -14,6 +15,9 @@ from .errors import MessageError
 from .i18n import _, system_text
 from .message_id import new_message_id
 from .values import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["RawMessage"]
 
@@ -64,7 +68,7 @@ class RawMessage:
         *,
         recipients: str | Address | Iterable[str | Address] | None = None,
     ) -> None:
-        data = _normal(_read(content) if isinstance(content, Path) else bytes(content))
+        data = _normal(_read(content) if isinstance(content, os.PathLike) else bytes(content))
         put = object.__setattr__
         fields, body = _parse(data)
         put(self, "fields", fields)

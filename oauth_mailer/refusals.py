@@ -14,14 +14,16 @@ import time
 from binascii import crc32
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import private_file
 from .errors import LoginRequired, SendError, TransientError
 from .i18n import _
 from .logs import Log
 from .values import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Refusals"]
 
@@ -42,8 +44,8 @@ class Refusals:
     A folder that cannot be written keeps no mail back: then only this object remembers.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._path = home / FILE_NAME
+    def __init__(self, home: Path | str) -> None:
+        self._home = home
         self._own: dict[str, _Refusal] = {}
 
     def check(self, address: str, secret: str) -> None:
@@ -71,7 +73,7 @@ class Refusals:
         with ExitStack() as stack:
             mark = f"{crc32(address.lower().encode()):08x}"  # two accounts of one mark would only wait
             with suppress(OSError):
-                stack.enter_context(private_file.held(self._path.parent / f".login-{mark}.lock", _TURN))
+                stack.enter_context(private_file.held(self._place(f".login-{mark}.lock"), _TURN))
             self.check(address, secret)
             yield
 
@@ -88,7 +90,7 @@ class Refusals:
 
     def _read(self) -> dict[str, _Refusal]:
         try:
-            data = private_file.read(self._path)
+            data = private_file.read(self._place(FILE_NAME))
             import json  # most often there is no file
 
             fields = json.loads(data)
@@ -96,23 +98,28 @@ class Refusals:
         except FileNotFoundError:
             found = {}
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-            _log.debug("%s cannot be read (%s)", self._path, type(error).__name__)
+            _log.debug("%s cannot be read (%s)", FILE_NAME, type(error).__name__)
             found = {}
         return found | self._own
 
+    def _place(self, name: str) -> str:
+        return os.path.join(self._home, name)  # noqa: PTH118 - a Path takes long to import
+
     def _change(self, address: str, refusal: _Refusal | None) -> None:
         import json
+        from pathlib import Path
 
+        path = Path(self._place(FILE_NAME))
         try:
-            with private_file.locked(self._path):
+            with private_file.locked(path):
                 found = {name: one for name, one in self._read().items() if not one.over()}
                 found.pop(address.lower(), None)
                 if refusal is not None:
                     found[address.lower()] = refusal
                 content = json.dumps({name: one.fields() for name, one in found.items()}, indent=1)
-                private_file.replace(self._path, content.encode())
+                private_file.replace(path, content.encode())
         except OSError as error:
-            _log.debug("%s cannot be written (%s)", self._path, type(error).__name__)
+            _log.debug("%s cannot be written (%s)", FILE_NAME, type(error).__name__)
 
 
 @dataclass(frozen=True, slots=True)

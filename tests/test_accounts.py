@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -354,9 +355,8 @@ def test_a_change_that_cannot_be_written_leaves_the_old_file(home: Path, config:
 
 
 def test_a_folder_that_cannot_be_made_or_written_is_named(tmp_path: Path) -> None:
+    accounts = Accounts(tmp_path / "file" / "x")
     (tmp_path / "file").write_text("")
-    accounts = Accounts(tmp_path / "elsewhere")
-    accounts.home, accounts.path = tmp_path / "file" / "x", tmp_path / "file" / "x" / "config.toml"
     with pytest.raises(ConfigError, match="OAUTH_MAILER_HOME") as caught:
         accounts.add(qq())
     assert caught.value.code in {"config-unwritable", "config-unreadable"}
@@ -526,3 +526,26 @@ def test_no_secret_is_ever_in_the_file() -> None:
     assert not fields
     with pytest.raises(ConfigError):
         Account(address="me@gmail.com", provider="gmail", client={"client_secret": "canary"})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where the library is asked there is nothing to compare")
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"HOME": "/home/ann"},
+        {"HOME": "/home/ann/", "XDG_CONFIG_HOME": ""},
+        {"HOME": "/home/ann", "XDG_CONFIG_HOME": "/srv/ann"},
+        {"HOME": "/home/ann", "XDG_CONFIG_HOME": " /srv/ann/ "},
+        {"HOME": "/home/ann", "XDG_CONFIG_HOME": "conf"},
+        {"HOME": "ann"},
+        {},
+    ],
+)
+def test_the_usual_folder_is_the_one_that_platformdirs_gives(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name in ("OAUTH_MAILER_HOME", "HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert home_folder() == platformdirs.user_config_path("oauth-mailer", appauthor=False)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 import threading
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from ..accounts import Account
 from ..errors import ConfigError, SendError
 from ..i18n import _
 from ..rooms import room
 from ..stores import Secret, TokenStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Credential", "Ending", "Prompt", "Remembering", "Secret", "open_credential"]
 
@@ -86,7 +88,7 @@ class Prompt(Protocol):
 
 
 def open_credential(
-    account: Account, store: TokenStore, home: Path, *, timeout: float = math.inf
+    account: Account, store: TokenStore, home: Path | str, *, timeout: float = math.inf
 ) -> Credential:
     """The credential of this account, its secret read from this store when it is first needed.
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AbstractContextManager
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ..accounts import Account
 from ..errors import LoginRequired, SendError
@@ -13,13 +12,16 @@ from ..i18n import _
 from ..refusals import Refusals
 from ..stores import Secret, Slot, TokenStore
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["CodeCredential", "check_code"]
 
 _INVISIBLE = "[\u200b-\u200f\u2060\ufeff]|\x1b\\[20[01]~"
 """What is copied from a web page along with a code and seen by nobody, and a terminal's marks of pasting."""
 
 
-def open(account: Account, store: TokenStore, home: Path, timeout: float) -> CodeCredential:  # noqa: A001
+def open(account: Account, store: TokenStore, home: Path | str, timeout: float) -> CodeCredential:  # noqa: A001
     """The credential of an account with ``auth = "code"``."""
     return CodeCredential(account, store, home)
 
@@ -29,7 +31,7 @@ class CodeCredential:
 
     form: Literal["password", "bearer"] = "password"
 
-    def __init__(self, account: Account, store: TokenStore, home: Path) -> None:
+    def __init__(self, account: Account, store: TokenStore, home: Path | str) -> None:
         self._account = account
         self._store = store
         self._refusals = Refusals(home)

@@ -57,7 +57,7 @@ LOCK_TIMEOUT = 120.0
 _log = Log(__name__)
 
 
-def open(account: Account, store: TokenStore, home: Path, timeout: float) -> GoogleCredential:  # noqa: A001
+def open(account: Account, store: TokenStore, home: Path | str, timeout: float) -> GoogleCredential:  # noqa: A001
     """The credential of an account with ``auth = "google"``.
 
     Raises ``LoginRequired`` where what was consented to does not let it send by its transport.
@@ -74,7 +74,9 @@ class GoogleCredential:
 
     form: Literal["password", "bearer"] = "bearer"
 
-    def __init__(self, account: Account, store: TokenStore, home: Path, *, timeout: float = math.inf) -> None:
+    def __init__(
+        self, account: Account, store: TokenStore, home: Path | str, *, timeout: float = math.inf
+    ) -> None:
         self._account = account
         self._timeout = timeout
         self._store = store
@@ -183,7 +185,7 @@ class GoogleCredential:
                     accounts.note_login_required(known.address, required=required)
 
 
-def keep(account: Account, store: TokenStore, home: Path, consent: Consent, access: Access) -> None:
+def keep(account: Account, store: TokenStore, home: Path | str, consent: Consent, access: Access) -> None:
     """Keep a new consent in place of an older one. Raises ``StoreError``; the old one is then still there."""
     with _alone(account, store, home):  # a refresh under way must not put the old consent's successor over it
         with suppress(StoreError):  # that of an older consent, which may be another person's
@@ -192,7 +194,7 @@ def keep(account: Account, store: TokenStore, home: Path, consent: Consent, acce
         _keep_access(account, store, access)
 
 
-def forget(account: Account, store: TokenStore, home: Path) -> None:
+def forget(account: Account, store: TokenStore, home: Path | str) -> None:
     """Delete what is kept of this account's consent. Raises ``StoreError``."""
     if store.writable:
         with _alone(account, store, home):  # a refresh under way must not leave anything behind
@@ -239,13 +241,13 @@ def _keep_access(account: Account, store: TokenStore, access: Access) -> None:
         _log.debug("%s: the access token is not kept (%s)", account.address, error.code)
 
 
-def lock_file(account: Account, home: Path) -> Path:
+def lock_file(account: Account, home: Path | str) -> Path:
     """The file whose lock a refresh holds: one for each account, so that none waits for another."""
-    return home / "locks" / f"google-{sha256(str(consent_slot(account)).encode()).hexdigest()[:16]}"
+    return Path(home) / "locks" / f"google-{sha256(str(consent_slot(account)).encode()).hexdigest()[:16]}"
 
 
 @contextmanager
-def _alone(account: Account, store: TokenStore, home: Path) -> Iterator[None]:
+def _alone(account: Account, store: TokenStore, home: Path | str) -> Iterator[None]:
     """Hold the account's lock against other processes, where they could know of a refresh at all."""
     with ExitStack() as stack:
         if store.writable:

@@ -34,7 +34,7 @@ _MAX_SIZE = 65_536  # octets; Google's files have about 2,400
 _log = Log(__name__)
 
 
-def open(account: Account, store: TokenStore, home: Path, timeout: float) -> ServiceAccountCredential:  # noqa: A001
+def open(account: Account, store: TokenStore, home: Path | str, timeout: float) -> ServiceAccountCredential:  # noqa: A001
     """The credential of an account with ``auth = "service_account"``; raises as that of ``google`` does."""
     check_scopes(account)
     return ServiceAccountCredential(account, store, timeout=timeout)

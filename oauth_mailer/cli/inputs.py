@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import MessageError
 from ..i18n import _, system_text
 from .exits import InputMissing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["read_bytes", "read_text", "require_readable"]
 
 
 def require_readable(name: str) -> Path:
     """The path of a file that can be opened and read. Raises ``InputMissing``; reads nothing."""
-    path = Path(name).expanduser()
+    path = _path(name)
     try:
         if path.is_file():  # opening a pipe would wait, and perhaps take what is in it
             path.open("rb").close()
@@ -31,7 +34,7 @@ def read_bytes(name: str) -> bytes:
     """What is in the file of this name, or in standard input for ``-``. Raises ``InputMissing``."""
     try:
         if name != "-":
-            return Path(name).expanduser().read_bytes()
+            return _path(name).read_bytes()
         return b"" if sys.stdin is None else sys.stdin.buffer.read()
     except OSError as error:
         raise _missing(name, error) from error
@@ -61,6 +64,12 @@ def read_text(name: str) -> str:
             code="text-encoding",
             hint=_("Convert it, for example: iconv -f GB18030 -t UTF-8 FILE; or send it with --attach."),
         ) from None
+
+
+def _path(name: str) -> Path:
+    from pathlib import Path
+
+    return Path(name).expanduser()
 
 
 def _missing(name: str, error: OSError) -> InputMissing:

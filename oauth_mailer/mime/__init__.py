@@ -6,7 +6,7 @@ The writer is our own: it is given checked values, writes each octet once, and n
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..address import Address, unique
 from ..fields import form_of
@@ -15,6 +15,9 @@ from . import headers
 from .bodies import EncodedFile, EncodedOctets, encoded_base64, encoded_text
 from .content import Content, Piece
 from .raw import raw_envelope, render_raw
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["Content", "envelope_of", "fits", "render"]
 
@@ -56,7 +59,9 @@ def fits(message: Message | RawMessage, octets: float) -> bool:
 
     Nothing is certain of a message with files, or near the limit: that has to be rendered.
     """
-    if isinstance(message, RawMessage) or any(isinstance(one.content, Path) for one in message.attachments):
+    if isinstance(message, RawMessage) or any(
+        not isinstance(one.content, bytes) for one in message.attachments
+    ):
         return False
     mailboxes = (*message.to, *message.cc, *message.bcc, *message.reply_to)
     texts = [message.subject, message.text or "", message.html or "", message.from_name]

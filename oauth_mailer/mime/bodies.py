@@ -8,13 +8,16 @@ import re
 import stat
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Iterator
-from pathlib import Path
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from ..attachment import shown
 from ..errors import MessageError
 from ..i18n import _, system_text
 from ..values import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["EncodedFile", "EncodedOctets", "base64_size", "encoded_base64", "encoded_text"]
 

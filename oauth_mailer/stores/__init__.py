@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..errors import ConfigError, StoreError
 from ..i18n import _
 from ..rooms import room, rooms
 from ..values import dataclass, field
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "DEFAULT_KIND",
@@ -127,7 +129,7 @@ class StoreOptions:
     ``ask_passphrase``: asks a person, with the question as its argument; None where nobody can be asked.
     """
 
-    home: Path
+    home: Path | str
     settings: Mapping[str, Any] = field(default_factory=dict)
     ask_passphrase: Callable[[str], Secret] | None = None
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import StoreError
 from ..i18n import _, system_text
 from . import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["read_secret_file", "without_newline"]
 

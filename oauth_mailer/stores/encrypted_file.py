@@ -205,5 +205,5 @@ def open(options: StoreOptions) -> EncryptedFileStore:  # noqa: A001 - the name 
     settings = options.checked(
         "encrypted_file", {"path": lambda value: isinstance(value, str) and bool(value)}
     )
-    path = options.home / Path(settings.get("path", "secrets.sealed")).expanduser()
+    path = Path(options.home) / Path(settings.get("path", "secrets.sealed")).expanduser()
     return EncryptedFileStore(path.absolute(), options.ask_passphrase)

@@ -13,8 +13,6 @@ A newline at the end is not part of the secret. What can be had again (an access
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ..account import secret_sources, secret_variable
 from ..errors import StoreError
 from ..i18n import _
@@ -45,7 +43,7 @@ class EnvironmentStore:
             )
         name, value = sources[0]
         variable = secret_variable(slot.account)
-        secret = Secret(without_newline(value)) if name == variable else read_secret_file(Path(value), name)
+        secret = Secret(without_newline(value)) if name == variable else _of_file(value, name)
         try:
             storable(secret)
         except StoreError:
@@ -81,6 +79,12 @@ class EnvironmentStore:
                 code="store-read-only",
                 hint=_("Unset {sources}.").format(sources=", ".join(name for name, _value in sources)),
             )
+
+
+def _of_file(path: str, source: str) -> Secret:
+    from pathlib import Path
+
+    return read_secret_file(Path(path), source)
 
 
 def open(options: StoreOptions) -> EnvironmentStore:  # noqa: A001 - the name every room has

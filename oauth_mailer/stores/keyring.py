@@ -49,8 +49,8 @@ class KeyringStore:
     kind = "keyring"
     writable = True
 
-    def __init__(self, home: Path, *, timeout: float = _TIMEOUT_ALONE) -> None:
-        self._lock_name = home / "keyring"
+    def __init__(self, home: Path | str, *, timeout: float = _TIMEOUT_ALONE) -> None:
+        self._lock_name = Path(home) / "keyring"
         self._timeout = timeout
 
     def get(self, slot: Slot) -> Secret | None:

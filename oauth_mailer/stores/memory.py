@@ -45,4 +45,4 @@ def open(options: StoreOptions) -> MemoryStore:  # noqa: A001 - the name every r
     """The store of this folder; it has no settings."""
     options.checked("memory", {})
     with _LOCK:
-        return MemoryStore(_BY_HOME[options.home.absolute()])
+        return MemoryStore(_BY_HOME[Path(options.home).absolute()])

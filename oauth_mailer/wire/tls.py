@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from pathlib import Path
 
 from ..errors import RouteError
 from ..i18n import _, system_text
@@ -17,8 +17,9 @@ def client_context(ca_file: str = "") -> ssl.SSLContext:
     ``ca_file``: a PEM file with the only certificates to trust; by default the system's are trusted, or those
     of ``SSL_CERT_FILE``, which OpenSSL reads itself. Raises ``RouteError`` for a file that cannot be used.
     """
+    cafile = os.path.expanduser(ca_file) if ca_file else None  # noqa: PTH111 - a Path takes long to import
     try:
-        context = ssl.create_default_context(cafile=str(Path(ca_file).expanduser()) if ca_file else None)
+        context = ssl.create_default_context(cafile=cafile)
     except (OSError, ValueError) as error:
         raise RouteError(
             _("The file of trusted certificates {path} cannot be used: {reason}.").format(
