@@ -5,10 +5,9 @@ There is no support for proxies: SMTP goes to the server itself.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..accounts import Account
 from ..auth import Credential, Remembering
@@ -20,8 +19,10 @@ from ..stores import Secret
 from ..wire.pool import Limits, Pool
 from ..wire.smtp_auth import Login
 from ..wire.smtp_session import HELO, Mail, SmtpSession, Taken
-from ..wire.tls import client_context
 from . import Acceptance
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["SmtpTransport"]
 
@@ -173,6 +174,8 @@ class SmtpTransport:
             return self._credential
 
     def _tls(self) -> ssl.SSLContext:
+        from ..wire.tls import client_context
+
         with self._pool.preparing:
             if self._context is None:
                 self._context = client_context(self._account.ca_file)

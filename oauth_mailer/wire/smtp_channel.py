@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import select
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from ..i18n import _
 from ..values import dataclass
 from .patience import Patience
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Channel", "GarbledReply", "PeerClosed", "Reply"]
 
@@ -27,7 +30,6 @@ _READ = 16_384
 """Octets that one call asks for: a TLS record, so that none of it stays where the system does not see it."""
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
-_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class PeerClosed(ConnectionError):
@@ -70,6 +72,8 @@ class Channel:
     def __init__(self, sock: socket.socket, patience: Patience) -> None:
         sock.settimeout(0)
         self._sock = sock
+        self._tls: ssl.SSLSocket | None = None
+        self._not_yet: tuple[type[OSError], ...] = (BlockingIOError,)
         self._comes = _waiter(sock, writing=False)
         self._patience = patience
         self._buffer = b""
@@ -79,7 +83,7 @@ class Channel:
     @property
     def encrypted(self) -> bool:
         """Whether it is a TLS connection; our contexts make none without verifying."""
-        return isinstance(self._sock, ssl.SSLSocket) and self._sock.version() is not None
+        return self._tls is not None and self._tls.version() is not None
 
     def encrypt(self, context: ssl.SSLContext, host: str) -> None:
         """Begin TLS on the open connection (RFC 3207).
@@ -87,13 +91,16 @@ class Channel:
         Octets that came before it were not protected, so whoever sits on the way may have put them there to
         be taken for protected ones: they end the connection with ``GarbledReply``.
         """
+        import ssl  # which a connection without encryption is spared
+
         if self._buffer:
             raise GarbledReply(self._buffer)
         self._sock.settimeout(self._patience.left())
         # wrap_socket() makes no handshake, and leaves a socket open, if the peer has gone: ask before and
         # after.
         self._sock.getpeername()
-        self._sock = context.wrap_socket(self._sock, server_hostname=host.encode("ascii"))
+        self._not_yet = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+        self._sock = self._tls = context.wrap_socket(self._sock, server_hostname=host.encode("ascii"))
         if not self.encrypted:
             raise PeerClosed(_("the server ended the connection"))
         self._sock.settimeout(0)
@@ -107,7 +114,7 @@ class Channel:
         while self.taken < len(data):
             try:
                 self.taken += self._sock.send(memoryview(data)[self.taken :] if self.taken else data)
-            except _NOT_YET as error:
+            except self._not_yet as error:
                 self._wait(error, deadline, writing=True)
 
     def read_reply(self, timeout: float | None = None) -> Reply:
@@ -141,7 +148,7 @@ class Channel:
     def wait(self, seconds: float) -> bool:
         """Whether the server says something within this time; nothing is taken from the connection."""
         if not self._buffer and self._comes(seconds):
-            with suppress(*_NOT_YET):  # what came was TLS's own
+            with suppress(*self._not_yet):  # what came was TLS's own
                 self._take()
         return bool(self._buffer)
 
@@ -159,7 +166,7 @@ class Channel:
         while self._comes(_left(deadline)):
             try:
                 return self._take()
-            except _NOT_YET as error:
+            except self._not_yet as error:
                 self._wait(error, deadline, writing=False)
         raise TimeoutError("timed out")
 
@@ -171,7 +178,9 @@ class Channel:
 
     def _wait(self, error: OSError, deadline: float, *, writing: bool) -> None:
         """Until what was not possible yet is worth another try; in TLS, to write may need to read first."""
-        if isinstance(error, ssl.SSLError):
+        if not isinstance(error, BlockingIOError):
+            import ssl
+
             writing = isinstance(error, ssl.SSLWantWriteError)
         if not _waiter(self._sock, writing=writing)(_left(deadline)):
             raise TimeoutError("timed out")

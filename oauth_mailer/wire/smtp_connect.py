@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import socket
-import ssl
 import time
+from typing import TYPE_CHECKING
 
 from ..errors import OutcomeUnknown, RouteError, SendError, TransientError
 from ..i18n import _, system_text
 from ..providers import Server
 from ..replies import readable
 from .smtp_channel import GarbledReply
-from .tls import certificate_error, tls_reason
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["FOREIGN", "ascii_host", "connect", "fault", "speaks_tls", "tls_from_the_start"]
 
@@ -73,6 +75,8 @@ def connect(host: str, port: int, timeout: float) -> socket.socket:
 
 def speaks_tls(server: Server, timeout: float, context: ssl.SSLContext) -> bool:
     """Whether the port speaks TLS from the first octet: found out on a connection of its own."""
+    import ssl
+
     deadline = time.monotonic() + timeout
     try:
         with connect(server.host, server.port, timeout) as sock:
@@ -97,6 +101,10 @@ def fault(error: Exception, step: str, server: Server) -> SendError:
     ``step``: ``connect``, ``tls``, the command that was under way, ``data`` (the message is being handed
     over) or ``dot`` (its end may have left).
     """
+    import ssl
+
+    from .tls import certificate_error, tls_reason
+
     host, port = server.host, server.port
     if step == "dot":
         return OutcomeUnknown(
@@ -203,6 +211,10 @@ def _reason(error: Exception) -> str:
         return _("time-out")
     if isinstance(error, GarbledReply):
         return _("no SMTP reply: {text}").format(text=readable(error.data[:200]))
+    import ssl
+
+    from .tls import tls_reason
+
     if isinstance(error, ssl.SSLError):
         return tls_reason(error)
     strerror = error.strerror if isinstance(error, OSError) else None

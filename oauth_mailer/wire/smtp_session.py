@@ -6,11 +6,11 @@ and drops in silence what an attacker puts behind the reply to STARTTLS; this on
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ..errors import RouteError, SendError
 from ..i18n import _
@@ -24,6 +24,9 @@ from .smtp_channel import Channel, Reply
 from .smtp_connect import FOREIGN, ascii_host, connect, fault, speaks_tls, tls_from_the_start
 from .smtp_extensions import Mail, commands_for, extensions_in
 from .smtp_transaction import Transaction
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["HELO", "Mail", "SmtpSession", "Taken"]
 
