@@ -22,13 +22,13 @@ _NAME = 60  # octets of a parameter that stands on its line in one piece
 
 # One word after the other with one blank between them, each short enough for a line (RFC 5322 §2.1.1).
 _PLAIN = re.compile(r"[!-~]{1,900}+(?: [!-~]{1,900}+)*+")
-_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_ATOMS = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 _Q_OCTETS = tuple(chr(n) if n in _Q_SAFE else "_" if n == 0x20 else f"={n:02X}" for n in range(256))
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # Some readers take quotes and angles off twice, or stumble over a backslash.
-_QUOTABLE = re.compile(r"[ !#-;=?-\[\]-~]*")
+_QUOTABLE = r"[ !#-;=?-\[\]-~]*"
 _ATTRIBUTE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+.^_`{|}~-")
 
 
@@ -81,7 +81,7 @@ def parameters(name: str, value: str, names: Iterable[tuple[str, str]]) -> bytes
     """
     lines = [f"{name}: {value}" if len(name) + len(value) < _WIDTH - 2 else f"{name}:\r\n {value}"]
     for key, text in names:
-        if len(text) < _NAME and _QUOTABLE.fullmatch(text) and "=?" not in text:
+        if len(text) < _NAME and re.fullmatch(_QUOTABLE, text) and "=?" not in text:
             lines.append(f'{key}="{text}"')
         elif key == "name":
             words = encoded_words(text, _NAME, _WORD - 3)  # quotes and a semicolon may stand around them
@@ -133,7 +133,7 @@ def _q_end(data: bytes, at: int, room: int) -> int:
 
 def _phrase(name: str, room: int) -> list[str]:
     if "=?" not in name and name.isascii():
-        if len(name) < _WORD and _ATOMS.fullmatch(name):
+        if len(name) < _WORD and re.fullmatch(_ATOMS, name):
             return name.split(" ")
         if len(plain := quoted(name)) <= _WORD:
             return [plain]
