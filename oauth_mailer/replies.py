@@ -306,7 +306,8 @@ def decode_reply(
 
     ``rows``: the name in ``ROWS``; ``stage``: what was answered; ``text``: the reply after its code, as it
     came, with line breaks between several lines; ``host`` and ``address`` (the account's): for the texts;
-    ``reason``: what a server told of a token, as it came.
+    ``reason``: what a server told of a token, in words; then the last line is the same as it came, for the
+    error's ``text``.
     """
     reply = f"{code} {readable(text)}".rstrip()
     stages = ("token", "auth") if stage == "token" else (stage,)
@@ -316,6 +317,9 @@ def decode_reply(
         if any(re.match(row.pattern, f"{one} {reply}", re.IGNORECASE) for one in stages)
     )
     values = {"host": host or _("The server"), "address": address, "reply": reply}
+    if reason:
+        said, _line, _told = text.rpartition(b"\n")
+        values["reply"] = f"{code} {readable(said)}".rstrip()
     values["reason"] = _(" ({reason})").format(reason=readable(reason)) if reason else ""
     message, hint = _(row.cause).format(**values), _(row.remedy).format(**values)
     if row.kind is TransientError:
