@@ -66,6 +66,7 @@ def test_a_worker_with_nothing_to_do_ends_at_once_and_well(box: Mailbox) -> None
         worker.wait_for("Due now: 0; queued: 1.")
         worker.stop()
         assert worker.end() == 0, worker.said
+    assert "Ctrl-C" not in worker.said, "there is no keyboard"
 
 
 def test_a_worker_sends_what_is_added_while_it_runs(box: Mailbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import OutboxError
 from ...i18n import _
 from ..moments import shown
-from ..output import Output
+from ..output import Output, is_terminal
 from .progress import Bar
 from .shown import Waiting, iso, who_waits
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Report"]
 
 _LOOK = 0.2  # seconds between two looks whether it is to stop
-_COUNT = 1.0  # and between two counts of what waits
+_COUNT = 1.0  # and between two counts of what waits,
+_SHARE = 20.0  # or so many times as long as a count takes: much is counted in a large outbox
 
 _STYLES = {"sent": "green", "queued": "yellow", "rejected": "red", "unknown": "red"}
 
@@ -121,15 +123,17 @@ class Report:
             return  # it is waited for, and the worker says so
         if not self._once:  # else it is told at the end: a person may have acted since an account was paused
             self.tell_who_waits(stats)
-            self._output.say(
-                _("Due now: {due}; queued: {queued}. Ctrl-C ends it.").format(
-                    due=stats.due, queued=sum(stats.waiting.values())
-                )
+            # A service has no keyboard; its journal should not speak of one.
+            text = (
+                _("Due now: {due}; queued: {queued}. Ctrl-C ends it.")
+                if is_terminal(sys.stdin)
+                else _("Due now: {due}; queued: {queued}.")
             )
+            self._output.say(text.format(due=stats.due, queued=sum(stats.waiting.values())))
 
     def _watch(self, stop: threading.Event, done: threading.Event) -> None:
         stopping = False
-        counted = time.monotonic()
+        due = time.monotonic() + _COUNT
         while not done.wait(_LOOK):
             if stop.is_set() and not stopping:
                 stopping = True
@@ -137,9 +141,10 @@ class Report:
                     _("Stopping: what is being sent is finished first. Once more, and it is left unknown."),
                     style="yellow",
                 )
-            if time.monotonic() - counted >= _COUNT:
-                counted = time.monotonic()
+            if (began := time.monotonic()) >= due:
                 self._count(who_waits=not self._once)
+                ended = time.monotonic()
+                due = ended + max(_COUNT, _SHARE * (ended - began))
 
     def _count(self, *, who_waits: bool) -> None:
         try:
