@@ -154,8 +154,8 @@ _GMAIL = (
         "login-refused",
         N_(
             "Gmail's SMTP did not accept the access token{reason}. It has to be this account's own, of a "
-            "consent to https://mail.google.com/; in a Workspace domain an administrator may have switched "
-            "SMTP off: {reply}"
+            "consent to https://mail.google.com/, which an administrator of a Workspace domain may forbid: "
+            "{reply}"
         ),
         _LOGIN,
     ),

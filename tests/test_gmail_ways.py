@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -57,12 +58,14 @@ def consented(
     google: Sandbox, folder: Path, store: MemoryStore, *fallback: str, home: Path, provider: str = ""
 ) -> Account:
     """An account that has consented; its SMTP server is that of the test."""
-    account = log_in(
-        google, folder, store, address=account_for(ME, provider=provider, fallback=fallback, home=home)
-    )
     server = google.smtp
-    account = replace(account, host=server.host, port=server.port, ca_file=str(server.ca_file))
+    place: dict[str, Any] = {"ca_file": str(server.ca_file)}
+    if provider:
+        place |= {"host": f"{server.host}:{server.port}", "security": "tls"}
+    wanted = account_for(ME, provider=provider, fallback=fallback, home=home, **place)
+    account = replace(log_in(google, folder, store, address=wanted), host=server.host, port=server.port)
     Accounts(home).add(account)
+    google.clear()
     return account
 
 
@@ -95,7 +98,25 @@ def test_by_name_the_consent_is_to_the_whole_mailbox_and_mail_goes_by_smtp(
     assert "logged in by OAUTHBEARER" in sent.err
     (received,) = google.messages
     assert (received.route, received.account, received.sender) == ("smtp", ME, ME)
-    assert (google.counts["smtp.auth"], google.counts["gmail.post"]) == (1, 0)
+    # One login proved the token, one was that of the message.
+    assert (google.counts["smtp.auth"], google.counts["gmail.post"]) == (2, 0)
+    assert google.counts["token.refresh"] == 0
+
+
+def test_a_token_that_the_server_does_not_take_replaces_nothing(
+    google: Sandbox, home: Path, tmp_path: Path, store: MemoryStore
+) -> None:
+    account = consented(google, tmp_path, store, home=home, provider="gmail-xoauth2")
+    before = store.get(consent_slot(account))
+    google.plan(smtp="550-auth")
+    person = Person()
+    with pytest.raises(LoginRequired):
+        log_in(google, tmp_path, store, person, address=account)
+    assert "The login did not succeed" in person.wait()[2]
+    assert (google.counts["token.exchange"], google.counts["smtp.auth.refused"]) == (1, 2)
+    assert store.get(consent_slot(account)) == before
+    google.plan(smtp="ok")
+    assert send(store).transport == "smtp"
 
 
 def test_a_token_that_ended_early_is_renewed_once_and_the_message_goes_out_once(
@@ -174,8 +195,7 @@ def test_what_the_api_did_not_take_goes_out_by_smtp_as_the_very_same_address(
     assert (first.route, second.route) == ("gmail", "smtp")
     assert second.sender == ME
     assert b"Reply-To" not in second.data
-    assert google.counts["token.exchange"] == 1
-    assert google.counts["token.refresh"] == 0  # one consent and one token for both
+    assert google.counts["token.post"] == 0  # one consent and one token for both
 
 
 def test_what_the_api_may_have_taken_is_not_sent_by_smtp_as_well(
@@ -248,7 +268,9 @@ def test_another_provider_takes_other_accounts_along_and_not_the_other_way(
     account = consented(google, tmp_path, store, "me@qq.com", "smtp", home=home)
     changed = account_for(ME, provider="gmail-xoauth2", home=home)
     assert (account.fallback, changed.fallback) == (("me@qq.com", "smtp"), ("me@qq.com",))
-    again = log_in(google, tmp_path, store, Person(), address=changed)
+    server = google.smtp
+    changed = replace(changed, host=server.host, port=server.port, ca_file=str(server.ca_file))
+    again = log_in(google, tmp_path, store, address=changed)
     assert consent_slot(again) == consent_slot(account)  # the same client and the same scope
 
 

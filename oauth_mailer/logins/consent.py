@@ -10,13 +10,23 @@ from pathlib import Path
 
 from ..accounts import Account, Accounts, home_folder
 from ..auth import Prompt, google, open_credential
-from ..auth.google import IDENTITY, Client, Consent, ConsentRequest, consent_slot, scopes_of
+from ..auth.google import (
+    IDENTITY,
+    Access,
+    Client,
+    Consent,
+    ConsentRequest,
+    access_slot,
+    consent_slot,
+    scopes_of,
+)
 from ..errors import ConfigError, LoginRequired, MailerError
 from ..i18n import _
 from ..replies import readable
 from ..stores import Secret, TokenStore, store_kind
+from ..stores.memory import MemoryStore
 from ..wire.loopback import Answer, Listener
-from .codes import refuse_unkept
+from .codes import prove, refuse_unkept
 from .ssh import ssh_host
 
 __all__ = ["log_in_by_consent"]
@@ -62,6 +72,8 @@ def log_in_by_consent(
         opened = _show(request.url(), listener, prompt, browser=browser)
         try:
             consent, access = request.exchange(_code(_answer(listener, prompt, ask=not opened), new))
+            if new.transport == "smtp":
+                consent, access = _proven(new, consent, access, prompt, accounts)
             old = store.get(consent_slot(new))
             google.keep(new, store, accounts.home, consent, access)
             _write_down(new, store, accounts, old)
@@ -75,6 +87,23 @@ def log_in_by_consent(
         with suppress(MailerError):  # of another client or scope: it is never asked for again
             google.forget(account, store, accounts.home)
     return new
+
+
+def _proven(
+    account: Account, consent: Consent, access: Access, prompt: Prompt, accounts: Accounts
+) -> tuple[Consent, Access]:
+    """Log in at the server once; what to keep then: a token that was renewed meanwhile has a successor.
+
+    What is proven rests in a store of its own: an older consent stays until the new one works.
+    """
+    prompt.say(_("The token is now tried at {host}.").format(host=account.server.host))
+    candidate = MemoryStore()
+    candidate.set(consent_slot(account), consent.line())
+    candidate.set(access_slot(account), access.line())
+    prove(account, candidate, accounts)
+    line = candidate.get(consent_slot(account))
+    kept = Access.kept(candidate.get(access_slot(account)))
+    return Consent.read(account, line) if line else consent, kept or access
 
 
 def _known_client(account: Account, store: TokenStore, accounts: Accounts) -> Client | None:
@@ -99,7 +128,10 @@ def _already_there(account: Account, store: TokenStore, accounts: Accounts) -> A
     if (line := store.get(consent_slot(account))) is None:
         refuse_unkept(account, store)
     new = replace(account, client=Consent.read(account, line).client.public, login_required=False)
-    open_credential(new, store, accounts.home).get()
+    if new.transport == "smtp":
+        prove(new, store, accounts)
+    else:
+        open_credential(new, store, accounts.home).get()
     accounts.add(new)
     return new
 
