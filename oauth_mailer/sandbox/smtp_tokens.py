@@ -43,16 +43,16 @@ class TokenLogins:
     async def auth_OAUTHBEARER(self, connection: Any, words: list[str]) -> AuthResult:  # noqa: N802 - its name
         """The standard: it names the user as SASL does, and the server."""
         said = await _said(connection, words)
-        if (found := _OAUTHBEARER.fullmatch(said)) is None:
-            return _malformed()
+        if said is None or (found := _OAUTHBEARER.fullmatch(said)) is None:
+            return _malformed(said)
         name = found[1].replace(b"=2C", b",").replace(b"=3D", b"=")
         return await self._judge(connection, name, found[2], end=b"\1")
 
     async def auth_XOAUTH2(self, connection: Any, words: list[str]) -> AuthResult:  # noqa: N802 - its name
         """Google's, from which the standard was made."""
         said = await _said(connection, words)
-        if (found := _XOAUTH2.fullmatch(said)) is None:
-            return _malformed()
+        if said is None or (found := _XOAUTH2.fullmatch(said)) is None:
+            return _malformed(said)
         return await self._judge(connection, found[1], found[2], end=b"")
 
     async def _judge(self, connection: Any, name: bytes, token: bytes, *, end: bytes) -> AuthResult:
@@ -69,21 +69,26 @@ class TokenLogins:
             return AuthResult(success=True, auth_data=login)
         self.inbox.count("smtp.auth.refused")
         told = {"status": status, "schemes": "bearer", "scope": _SCOPE}
-        answer = await connection.challenge_auth(json.dumps(told))
-        if answer is MISSING:  # aiosmtpd has said why
-            return AuthResult(success=False, handled=True)
-        return AuthResult(success=False, handled=False, message=_REFUSED) if answer == end else _malformed()
+        answer = await _asked(connection, json.dumps(told))
+        if answer != end:
+            return _malformed(answer)
+        return AuthResult(success=False, handled=False, message=_REFUSED)
 
 
-async def _said(connection: Any, words: list[str]) -> bytes:
+async def _said(connection: Any, words: list[str]) -> bytes | None:
     if len(words) == 1:
-        answer = await connection.challenge_auth("")
-        return b"" if answer is MISSING else bytes(answer)
+        return await _asked(connection, "")
     try:
         return b64decode(words[1], validate=True)
     except ValueError:
         return b""
 
 
-def _malformed() -> AuthResult:
-    return AuthResult(success=False, handled=False, message="501 5.5.2 Cannot decode the response")
+async def _asked(connection: Any, challenge: str) -> bytes | None:
+    answer = await connection.challenge_auth(challenge)
+    return None if answer is MISSING else bytes(answer)
+
+
+def _malformed(said: bytes | None) -> AuthResult:
+    """``said``: None where there was no answer, of which aiosmtpd has told already."""
+    return AuthResult(success=False, handled=said is None, message="501 5.5.2 Cannot decode the response")
