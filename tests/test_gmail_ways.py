@@ -303,6 +303,15 @@ def test_the_doctor_examines_both_ways_of_one_account_and_names_the_others(
     assert "gmail, gmail-smtp" in str(found["way"])
 
 
+def test_the_doctor_knows_an_app_password_as_the_third_way(google: Sandbox, home: Path) -> None:
+    words = ("login", ME, "--provider", "gmail-smtp", "--code-stdin", *at(google))
+    assert run(*words, stdin=b"abcd efgh ijkl mnop\n").code == 0
+    found = {one.check: one for one in check_account(ME, offline=True)}
+    assert found["way"].state == "ok"
+    assert "with an app password" in found["way"].text
+    assert "gmail, gmail-xoauth2" in found["way"].text
+
+
 def test_the_doctor_warns_of_a_fallback_that_the_consent_does_not_cover(
     google: Sandbox, home: Path, tmp_path: Path, store: MemoryStore
 ) -> None:

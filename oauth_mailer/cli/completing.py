@@ -199,6 +199,8 @@ def _known(name: str, metavar: str) -> Iterator[tuple[str, str]]:
 
         with suppress(MailerError):  # a configuration that cannot be read names nobody
             yield from ((account.address, account.name) for account in Accounts())
+        if name == "fallback":
+            yield ("smtp", _("the same account by Gmail's SMTP"))
     elif name in ("number", "numbers"):
         yield from _entries()
 
