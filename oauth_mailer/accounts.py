@@ -24,7 +24,6 @@ The file is ``config.toml`` in ``OAUTH_MAILER_HOME``, by default the platform's 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,11 +58,6 @@ def _home() -> str:
     """The same as a text: where a program sends one mail and ends, a Path takes long to import."""
     if home := os.environ.get("OAUTH_MAILER_HOME"):
         return os.path.expanduser(home)  # noqa: PTH111
-    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ:
-        # As platformdirs has it (XDG), which takes longer to import than a mail to be sent.
-        base = os.environ.get("XDG_CONFIG_HOME") or f"{os.environ.get('HOME') or '~'}/.config"
-        if base.startswith("/") and base == base.strip():
-            return f"{base}/oauth-mailer"
     from platformdirs import user_config_dir
 
     return user_config_dir("oauth-mailer", appauthor=False)

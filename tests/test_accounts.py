@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -526,26 +525,3 @@ def test_no_secret_is_ever_in_the_file() -> None:
     assert not fields
     with pytest.raises(ConfigError):
         Account(address="me@gmail.com", provider="gmail", client={"client_secret": "canary"})
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="where the library is asked there is nothing to compare")
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"HOME": "/home/ann"},
-        {"HOME": "/home/ann/", "XDG_CONFIG_HOME": ""},
-        {"HOME": "/home/ann", "XDG_CONFIG_HOME": "/srv/ann"},
-        {"HOME": "/home/ann", "XDG_CONFIG_HOME": " /srv/ann/ "},
-        {"HOME": "/home/ann", "XDG_CONFIG_HOME": "conf"},
-        {"HOME": "ann"},
-        {},
-    ],
-)
-def test_the_usual_folder_is_the_one_that_platformdirs_gives(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
-) -> None:
-    for name in ("OAUTH_MAILER_HOME", "HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert home_folder() == platformdirs.user_config_path("oauth-mailer", appauthor=False)
