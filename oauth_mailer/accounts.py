@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Account", "Accounts", "home_folder", "secret_variable"]
 
 FILE_NAME = "config.toml"
+_TABLES = frozenset({"default", "accounts", "outbox", "sendmail", "stores"})
 
 
 def home_folder() -> Path:
@@ -184,6 +185,10 @@ class Accounts:
         if not isinstance(settings, dict):
             raise self._wrong(name)
         return settings
+
+    def unknown(self) -> list[str]:
+        """The tables and values of the file that nobody reads, such as those that are misspelt."""
+        return sorted(self._document.keys() - _TABLES)
 
     def add(self, account: Account) -> None:
         """Write this account down, over an older entry of the same address. The first becomes the default."""

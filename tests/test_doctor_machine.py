@@ -36,6 +36,29 @@ def test_where_nothing_is_set_up_the_next_command_is_a_login(home: Path) -> None
         assert {other.account for other in found} == {""}
 
 
+def test_what_nobody_reads_in_the_configuration_is_told(home: Path) -> None:
+    add(home, options={"helo": "mail.corp.example"})
+    assert look(home)["configuration"].state == "ok"
+    path = home / "config.toml"
+    path.write_text(f"[outbx]\non_unknown = 'hold'\n{path.read_text()}\nfalback = ['me@qq.com']\n")
+    one = look(home)["configuration"]
+    assert one.state == "warning"
+    assert f'Nobody reads outbx, accounts."{ADDRESS}".falback:' in one.cause
+
+
+def test_where_the_environment_should_have_the_secret_its_variable_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(home, store="environment")
+    monkeypatch.delenv("OAUTH_MAILER_STORE", raising=False)
+    one = look(home)["secret"]
+    assert one.code == "secret-missing"
+    assert one.hint == (
+        "Set OAUTH_MAILER_SECRET_ME_CORP_EXAMPLE, or OAUTH_MAILER_SECRET_ME_CORP_EXAMPLE_FILE to the path of "
+        "a file that holds it."
+    )
+
+
 def test_an_account_that_is_not_there(home: Path) -> None:
     add(home)
     one = look(home, "you@corp.example")["configuration"]

@@ -6,7 +6,7 @@ import re
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal
 
-from ..accounts import Account
+from ..accounts import Account, secret_variable
 from ..errors import LoginRequired, SendError
 from ..i18n import _
 from ..refusals import Refusals
@@ -15,7 +15,7 @@ from ..stores import Secret, Slot, TokenStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CodeCredential", "check_code"]
+__all__ = ["CodeCredential", "check_code", "where_to_put"]
 
 _INVISIBLE = "[\u200b-\u200f\u2060\ufeff]|\x1b\\[20[01]~"
 """What is copied from a web page along with a code and seen by nobody, and a terminal's marks of pasting."""
@@ -49,7 +49,7 @@ class CodeCredential:
                     store=self._store.kind, address=self._account.address
                 ),
                 code="secret-missing",
-                hint=_("Run: oauth-mailer login {address}").format(address=self._account.address),
+                hint=where_to_put(self._account.address, self._store),
             )
         code = _without_spaces(self._account, secret)
         self._refusals.check(self._account.address, code.reveal())
@@ -70,6 +70,15 @@ class CodeCredential:
             code="login-refused",
             hint=_("Run: oauth-mailer login {address}").format(address=self._account.address),
         )
+
+
+def where_to_put(address: str, store: TokenStore) -> str:
+    """What to do where the store has no secret of this address."""
+    if store.kind == "environment":
+        return _("Set {variable}, or {variable}_FILE to the path of a file that holds it.").format(
+            variable=secret_variable(address)
+        )
+    return _("Run: oauth-mailer login {address}").format(address=address)
 
 
 def check_code(account: Account, secret: Secret) -> Secret:

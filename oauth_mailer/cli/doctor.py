@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ __all__ = ["parser", "run", "summary"]
 
 _MARKS = {"ok": "✓", "warning": "!", "failed": "✗", "skipped": "·"}
 _PLAIN_MARKS = {"ok": "ok", "warning": "!", "failed": "X", "skipped": "-"}
-
+_STYLES = {"ok": "", "warning": "yellow", "failed": "red", "skipped": "dim"}
 _WORDS = 16
 _LINE = 100
 
@@ -157,11 +158,13 @@ class _Report:
         head = padded(self._marks[finding.state], self._margin) + padded(finding.check, _WORDS)
         indent = " " * (self._margin + _WORDS)
         lines = wrapped(finding.text, _LINE - len(indent)) or [""]
-        self._output.result("\n".join([head + lines[0], *(indent + line for line in lines[1:])]))
-        for line in wrapped(finding.cause, _LINE - len(indent)):
+        self._output.result(head + lines[0], style=_STYLES[finding.state])
+        for line in (*lines[1:], *wrapped(finding.cause, _LINE - len(indent))):
             self._output.result(indent + line)
-        for line in finding.hint.splitlines():  # whole, so that a command can be copied
-            self._output.result(f"{indent}→ {line}" if self._marks is _MARKS else f"{indent}-> {line}")
+        arrow = "→ " if self._marks is _MARKS else "-> "
+        for hint in finding.hint.splitlines():
+            for number, line in enumerate(_with_command_whole(hint, _LINE - len(indent) - len(arrow))):
+                self._output.result(indent + (" " * len(arrow) if number else arrow) + line, style="cyan")
 
     def end(self, states: Counter[State]) -> None:
         """The last line."""
@@ -176,6 +179,14 @@ class _Report:
         self._output.result(
             "\n" + text.format(failed=states["failed"], warnings=states["warning"], ok=states["ok"])
         )
+
+
+def _with_command_whole(hint: str, cells: int) -> list[str]:
+    """The lines of a hint. A command at its end stays on one line, so that it can be copied."""
+    found = re.fullmatch(r"(.*?[:：])\s*((?:oauth-mailer|pip|python|chmod) .*)", hint)
+    if width(hint) <= cells or ("oauth-mailer " in hint and not found):
+        return [hint]
+    return [*wrapped(found[1], cells), found[2]] if found else wrapped(hint, cells)
 
 
 def _can_show(text: str) -> bool:

@@ -38,9 +38,10 @@ class Output:
         self.json = json
         self.quiet = quiet
 
-    def result(self, text: str) -> None:
-        """One result, for whoever reads standard output."""
-        _write(sys.stdout, "\n".join(printable(line) for line in text.split("\n")))
+    def result(self, text: str, *, style: str = "") -> None:
+        """One result, for whoever reads standard output; ``style``: where that is a terminal with colours."""
+        shown = "\n".join(printable(line) for line in text.split("\n"))
+        _write(sys.stdout, _styled(shown, style, sys.stdout))
 
     def record(self, value: object, *, line: bool = False) -> None:
         """One result as JSON; ``line``: on one line in any case, where more will follow."""
@@ -121,9 +122,13 @@ class Output:
 
     def styled(self, text: str, style: str) -> str:
         """The text in this style, where standard error is a terminal that shows one."""
-        if not (style and text and shows_colours(sys.stderr)):
-            return text
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+        return _styled(text, style, sys.stderr)
+
+
+def _styled(text: str, style: str, stream: Any) -> str:
+    if not (style and text and shows_colours(stream)):
+        return text
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 
 def _duration(seconds: float) -> str:

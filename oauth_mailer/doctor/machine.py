@@ -21,6 +21,9 @@ from .patient import Machine
 __all__ = ["certificates", "configuration", "permissions", "proxy", "versions"]
 
 _PACKAGES = ("google-auth", "google-api-python-client", "keyring", "cryptography", "sqlalchemy", "dnspython")
+_OPTIONS = frozenset({"folder", "helo"})
+"""What kinds of transport read in an account's table, besides what all accounts have."""
+
 _PRIVATE = ("config.toml", "refused.json", "secrets.sealed", "outbox.db", "outbox.db-wal")
 
 
@@ -111,11 +114,19 @@ def configuration(machine: Machine) -> Finding:
         return ok(
             _("There is no file {path}; the account stands in the environment.").format(path=accounts.path)
         )
-    return ok(
-        _("{path}: accounts: {count}; the default one: {default}.").format(
-            path=accounts.path, count=count, default=accounts.default or _("none")
-        )
+    text = _("{path}: accounts: {count}; the default one: {default}.").format(
+        path=accounts.path, count=count, default=accounts.default or _("none")
     )
+    options = [f'accounts."{one.address}".{key}' for one in accounts for key in one.options.keys() - _OPTIONS]
+    if unknown := [*accounts.unknown(), *sorted(options)]:
+        return warning(
+            text,
+            cause=_("Nobody reads {words}: it has no effect. Is it misspelt?").format(
+                words=", ".join(unknown)
+            ),
+            hint=_("Correct it, or take it out."),
+        )
+    return ok(text)
 
 
 def permissions(machine: Machine) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..account import secret_sources
-from ..auth.code import check_code
+from ..auth.code import check_code, where_to_put
 from ..errors import LoginRequired, StoreError
 from ..i18n import _
 from ..logins import login_state
@@ -78,7 +78,7 @@ def secret(patient: Patient) -> Finding:
                 store=patient.store.kind, address=account.address
             ),
             code="secret-missing",
-            hint=_("Run: oauth-mailer login {address}").format(address=account.address),
+            hint=where_to_put(account.address, patient.store),
         )
     if account.auth == "code":
         check_code(account, patient.line)

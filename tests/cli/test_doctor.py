@@ -227,6 +227,25 @@ def test_accounts_tells_when_a_person_logged_in_and_until_when_that_may_be_good(
     assert GMAIL in shown
 
 
+def test_a_long_hint_is_broken_between_words_and_its_command_never(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "config.toml").write_text('[accounts."me@qq.com"]\nprovider = "qq"\nstore = "keyring"\n')
+    monkeypatch.delenv("OAUTH_MAILER_STORE", raising=False)
+    done = run(
+        "doctor", "--offline", env={"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring", "TERM": "dumb"}
+    )
+    assert done.code == 78
+    hint = done.out.partition("→ Unset PYTHON_KEYRING_BACKEND")[2].partition("\n·")[0]
+    assert "set OAUTH_MAILER_STORE=encrypted_file." in " ".join(hint.split())
+    assert max(map(len, done.out.splitlines())) <= 100
+    with mailboxes(home, monkeypatch, "me@qq.com") as (box,):
+        box.answer_logins(b"535 Login fail. Account is abnormal, service is not open")
+        refused = run("doctor", "me@qq.com")
+    lines = [line.strip() for line in refused.out.splitlines()]
+    assert "oauth-mailer login me@qq.com" in lines or "→ Run: oauth-mailer login me@qq.com" in lines
+
+
 def test_it_speaks_chinese(box: Mailbox, dns: DnsScript) -> None:
     box.answer_logins(b"535 5.7.8 wrong code")
     done = doctor(dns, env={"OAUTH_MAILER_LANG": "zh_CN"})

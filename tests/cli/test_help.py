@@ -112,6 +112,15 @@ def test_a_help_at_such_a_terminal_has_none_either(env: dict[str, str]) -> None:
         assert COLOUR not in typist.screen
 
 
+@posix
+def test_the_doctor_shows_in_colour_what_does_not_work_and_what_to_do() -> None:
+    typist = Typist("doctor", "--offline", env={"TERM": "xterm-256color"})
+    assert typist.end() == 78
+    assert f"{COLOUR}31;1m✗ configuration" in typist.screen
+    assert f"{COLOUR}36m" in typist.screen.partition("✗ configuration")[2]
+    assert f"{COLOUR}31;1m✓" not in typist.screen
+
+
 def test_into_a_pipe_goes_no_colour() -> None:
     for words in (
         ["accounts"],
