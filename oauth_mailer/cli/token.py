@@ -29,10 +29,10 @@ def parser() -> Parser:
             "take, as that of an account which may only send by the Gmail API, is not given out."
         ),
         examples=(
+            "oauth-mailer token me@gmail.com --json | jq -r .expires",
             'passwordeval "oauth-mailer token -q me@gmail.com"        # in ~/.msmtprc, with auth oauthbearer',
             'set smtp_oauth_refresh_command="oauth-mailer token -q me@gmail.com"      # in ~/.muttrc',
             "git config --global credential.helper '!oauth-mailer token me@gmail.com --git-credential'",
-            "oauth-mailer token me@gmail.com --json | jq -r .expires",
         ),
     )
     made.group(_("Arguments")).add_argument(
