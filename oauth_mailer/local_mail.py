@@ -23,6 +23,10 @@ Aliases = Mapping[str, Sequence[str]]
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:[^\n]*\n(?:[ \t][^\n]*\n)*")
 _AUTHORS = frozenset({"from", "sender", "reply-to", "resent-from", "resent-sender"})
 _RECIPIENTS = frozenset({"to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"})
+_ADDRESSED = re.compile(
+    rb"^(?:[ \t]|From |(?:resent-)?(?:from|to|cc|bcc)[ \t]*:)", re.IGNORECASE | re.MULTILINE
+)
+"""What is no text that somebody wrote by hand: it would show who is in Bcc."""
 _COMMENT = re.compile(r"\(([^()\\]*)\)")
 _OF_THIS_MACHINE = (".localdomain", ".local", ".lan", ".internal", ".home.arpa")
 _TEXT = b"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n"
@@ -33,7 +37,8 @@ def complete(data: bytes, own: str, aliases: Aliases, *, name: str = "") -> byte
 
     ``own``: the address of the account that sends it; ``aliases``: addresses by user, those of ``*`` for
     every other; ``name``: shown beside the account's address where the sender is a user of this machine, or
-    missing. What cannot be read is left as it is.
+    missing. What cannot be read is left as it is; a line that is no header begins the text
+    where no addresses follow.
     """
     head, blank, body = _split(data)
     fields: list[bytes] = []
@@ -42,6 +47,9 @@ def complete(data: bytes, own: str, aliases: Aliases, *, name: str = "") -> byte
         fields.append(_completed(found[1].decode("ascii").lower(), found[0], own, aliases, name))
         at = found.end()
     rest = head[at:]
+    if rest and not _ADDRESSED.search(rest):
+        # As with every sendmail, the text begins where a line is no header: an echo writes no empty line.
+        rest, blank, body = b"", b"\n", rest + blank + body
     names = {field.partition(b":")[0].strip().lower() for field in fields}
     if name and b"from" not in names:
         fields.insert(0, f"From: {Address(own, name)}\n".encode())

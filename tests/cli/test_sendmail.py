@@ -170,6 +170,29 @@ def test_only_addresses_of_this_machine_are_replaced(header: bytes, expected: by
     assert complete(header + b"\nTo: root\n", ME, {}) == expected + b"\nTo: root\n"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"disk full\nsda1\n", b"\ndisk full\nsda1\n"),
+        (b"Subject: disk\ndisk full\n\nsda1: 0\n", b"Subject: disk\n\ndisk full\n\nsda1: 0\n"),
+        (b"Subject: disk\nno header\nBcc: boss@example.com\n\nx\n", None),
+        (b"From me Wed Nov 25 11:48:50 2026\nSubject: x\n\nx\n", None),
+    ],
+)
+def test_a_line_that_is_no_header_begins_the_text_unless_addresses_follow(
+    text: bytes, expected: bytes | None
+) -> None:
+    assert complete(text, ME, {}) == (expected or text)
+
+
+def test_what_a_program_says_without_any_header_is_the_text(box: Mailbox) -> None:
+    assert sendmail("-i", "ann@example.com", text="磁盘满了\n".encode()).code == 0
+    message = received(box)
+    assert message.get_content().strip() == "磁盘满了"
+    assert message["From"] == ME
+    assert sendmail("-t", text=b"To: ann@example.com\nno header\nBcc: boss@example.com\n\nx\n").code == 65
+
+
 def test_an_alias_for_all_others() -> None:
     aliases = {"root": ["ops@example.com"], "*": ["all@example.com"]}
     found = complete_recipients(["root", "www-data,ann@example.com"], ME, aliases)
