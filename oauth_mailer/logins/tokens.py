@@ -72,6 +72,9 @@ def access_token(
     if not isinstance(credential, Ending):
         return _told(account, credential.get(), None, asked)
     access = credential.access()
+    if account.login_required:  # the consent was refused since this token came: it may be worth nothing
+        credential.renew(access.token)
+        access = credential.access()
     scopes = access.scopes or asked
     _check(account, use, scopes)
     return _told(account, access.token, datetime.fromtimestamp(access.until, UTC), scopes)

@@ -103,6 +103,15 @@ def test_a_consent_that_ended_needs_a_login(google: Sandbox, account: Account, h
     assert done.json["error"]["code"] == "consent-ended"
 
 
+def test_a_kept_token_of_a_consent_that_was_found_to_be_over_is_not_given_out(
+    google: Sandbox, account: Account
+) -> None:
+    google.revoke_tokens()
+    assert run("send", "--to", "ann@example.com", "--text", "Hi").code == 77
+    done = token(ME)
+    assert (done.code, done.out) == (77, ""), done
+
+
 def test_a_token_that_smtp_does_not_take_is_given_out_only_for_the_api(
     google: Sandbox, home: Path, tmp_path: Path
 ) -> None:
