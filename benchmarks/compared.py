@@ -133,7 +133,8 @@ def _redmail(server: _Server, to: list[str], text: str) -> list[str]:
     kind = "" if server.situation == "plain" else ", use_starttls=False, cls_smtp=smtplib.SMTP_SSL"
     return _python(
         f"import smtplib, redmail\nredmail.EmailSender('localhost', {server.port}, "
-        f"username='me@example.com', password={_SECRET!r}{kind}).send(subject='Hi', receivers={to!r}, text={text!r})"
+        f"username='me@example.com', password={_SECRET!r}{kind})"
+        f".send(subject='Hi', receivers={to!r}, text={text!r})"
     )
 
 
