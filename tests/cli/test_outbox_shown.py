@@ -80,6 +80,18 @@ def test_the_list_shows_what_is_not_sent_or_may_need_somebody(one_of_each: Mailb
     assert call("outbox", "list", "--all", "--state", "sent").code == 64
 
 
+def test_a_list_of_nothing_says_where_the_rest_is(box: Mailbox) -> None:
+    with Outbox() as outbox:
+        outbox.add(Message(to="ann@example.com", text="x"))
+        outbox.run(once=True)
+    nothing = call("outbox", "list")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert (
+        nothing.err == "Nothing waits, and nothing needs you. All there is: oauth-mailer outbox list --all\n"
+    )
+    assert len(call("outbox", "list", "--all").out.splitlines()) == 2
+
+
 def test_a_long_list_comes_as_it_is_read_a_line_each(box: Mailbox) -> None:
     with Outbox() as outbox, outbox.begin() as connection:
         for number in range(450):  # more than is read at a time, or looked at for the columns

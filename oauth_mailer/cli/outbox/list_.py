@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...errors import OutboxError
-from ...i18n import _
+from ...i18n import N_, _
 from ..arguments import Parser
 from ..columns import cut, padded, width
 from ..exits import OK, UsageError, exit_code
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["parser", "run", "summary"]
 
 _OPEN = ("queued", "sending", "rejected", "unknown")
+_NOTHING_OPEN = N_("Nothing waits, and nothing needs you. All there is: oauth-mailer outbox list --all")
+_NOTHING_SUCH = N_("There are no such messages.")
 _ROWS = 100  # of the table, unless more are asked for
 _MOST = 1_000_000_000
 _SAMPLE = 200  # rows that say how wide the columns are
@@ -81,6 +83,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     from ...outbox import Outbox
 
     states = () if arguments.all else arguments.state or _OPEN
+    narrowed = arguments.all or arguments.state or arguments.account or arguments.key_prefix
     limit = arguments.limit if arguments.limit is not None else 0 if output.json else _ROWS
     with Outbox() as outbox:
         # One more than is shown, to know whether there is one.
@@ -91,7 +94,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
                 output.error(error)
                 return exit_code(error)
         else:
-            _show(found, limit, output)
+            _show(found, limit, output, nothing=_NOTHING_SUCH if narrowed else _NOTHING_OPEN)
     if found.error is not None:
         output.error(found.error)
         return exit_code(found.error)
@@ -152,12 +155,12 @@ def _last(entries: Iterable[Entry | _Damaged], limit: int) -> Iterator[Entry | _
     yield from found[-limit:]
 
 
-def _show(found: Iterable[Entry | _Damaged], limit: int, output: Output) -> None:
+def _show(found: Iterable[Entry | _Damaged], limit: int, output: Output, *, nothing: str) -> None:
     now = datetime.now(UTC)
     entries = iter(found)
     first = list(islice(entries, max(limit + 1, _SAMPLE)))
     if not first:
-        output.say(_("There are no such messages."))
+        output.say(_(nothing))
         return
     more = 0 < limit < len(first)
     rows = [_cells(one, now) for one in (first[-limit:] if limit else first)]
