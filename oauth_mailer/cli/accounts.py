@@ -128,7 +128,7 @@ def _row(account: Account, *, is_default: bool) -> dict[str, Any]:
         "provider": account.provider,
         "transport": account.transport,
         "server": f"{account.server.host}:{account.server.port}" if account.transport == "smtp" else "",
-        "store": store_kind(account.store),
+        "store": "" if account.auth == "none" else store_kind(account.store),
         "default": is_default,
         "login": login_state(account),
         "logged_in": account.logged_in,

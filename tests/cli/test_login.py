@@ -219,6 +219,14 @@ def test_ctrl_c_at_the_question_changes_nothing(box: Mailbox, home: Path) -> Non
     assert len(Accounts(home)) == 0
 
 
+def test_an_account_without_a_secret_names_no_store_for_it(home: Path, tmp_path: Path) -> None:
+    (home / "config.toml").write_text(
+        f'[accounts."debug@corp.example"]\ntransport = "file"\nfolder = {str(tmp_path)!r}\nauth = "none"\n'
+    )
+    assert run("accounts", "--json").json["accounts"][0]["store"] == ""
+    assert "keyring" not in run("accounts", env={"OAUTH_MAILER_STORE": "keyring"}).out
+
+
 def test_accounts_default_and_logout(box: Mailbox, home: Path) -> None:
     assert run("accounts").err == "No account is set up yet.\nRun: oauth-mailer login you@example.com\n"
     assert run(*at(box), "--code-stdin", stdin=CODE.encode()).code == 0
