@@ -7,6 +7,7 @@ import re
 import sqlite3
 import time
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def engine_of(url: URL) -> Engine:
             pool_pre_ping=True,
             pool_timeout=_WAIT,
             # A pooler in between (PgBouncer) may give the next transaction another session of the server's.
-            connect_args={"prepare_threshold": None},
+            connect_args={"prepare_threshold": None, **_verified(url)},
             # Whoever waited for the row of an account must then see what was counted meanwhile.
             isolation_level="READ COMMITTED",
         )
@@ -79,6 +80,35 @@ def engine_of(url: URL) -> Engine:
         ) from error
     event.listen(engine, "connect", _prepare_postgresql)
     return engine
+
+
+def _verified(url: URL) -> dict[str, str]:
+    """What makes libpq verify a server elsewhere, unless the user named how: by itself it asks for nothing.
+
+    PostgreSQL's documentation, 32.1.2 and 32.19: ``sslmode``, ``sslrootcert``, and where they are also said.
+    """
+    said = url.query.keys() | {name for name in ("sslmode", "service") if f"PG{name.upper()}" in os.environ}
+    hosts = url.query.get("host") or url.host or os.environ.get("PGHOST", "")
+    names = ",".join((hosts,) if isinstance(hosts, str) else hosts).split(",")
+    if {"sslmode", "service"} & said or all(map(_is_here, names)):
+        return {}
+    folder = Path(os.environ.get("APPDATA", "")) / "postgresql" if os.name == "nt" else Path("~/.postgresql")
+    own = folder.expanduser() / "root.crt"  # where libpq itself looks for one
+    if "sslrootcert" in said or "PGSSLROOTCERT" in os.environ or own.exists():
+        return {"sslmode": "verify-full"}
+    return {"sslmode": "verify-full", "sslrootcert": os.environ.get("SSL_CERT_FILE") or "system"}
+
+
+def _is_here(host: str) -> bool:
+    """Whether it is this machine: a socket, or an address that leads nowhere else."""
+    if not host or host.startswith(("/", "@")):
+        return True
+    if host.count(":") == 1:  # with its port
+        host = host.partition(":")[0]
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def _make_private(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,14 @@ _OTHER_FILE = _Trouble("outbox-corrupt", N_("the file is no SQLite database"), _
 _SERVER = N_("Check that the database runs and lets you in: {url}")
 _FAILED = _Trouble("outbox-failed", "", _SERVER)
 _UNREACHABLE = _Trouble("outbox-unreachable", "", _SERVER)
+_UNVERIFIED = _Trouble(
+    "outbox-tls",
+    "",
+    N_(
+        "Add the authority of its certificate: ?sslmode=verify-full&sslrootcert=FILE. "
+        "Only in a network where nobody else can read or answer: ?sslmode=disable"
+    ),
+)
 _BUSY_SERVER = _Trouble("outbox-server", "", _SERVER)
 
 _SQLITE = {
@@ -118,4 +127,6 @@ def _found(found: Any) -> tuple[_Trouble, str]:
         return _BUSY_SERVER, words
     if state == "25006":
         return _READ_ONLY, words
+    if not state and re.search("does not support SSL|certificate|sslrootcert", words):
+        return _UNVERIFIED, words
     return (_FAILED if state else _UNREACHABLE), words
