@@ -314,6 +314,7 @@ def test_a_refused_login_pauses_the_account_until_a_person_logs_in_again(
         done = run("outbox", "run", "--once")
         assert done.code == 77, done
         assert f"{ME} waits for you (" in done.err
+        assert "Not before" not in done.err, "it waits for a person, not for a time"
         assert f"oauth-mailer login {ME}" in done.err
         logins = box.logins
         again = run("outbox", "run", "--once")

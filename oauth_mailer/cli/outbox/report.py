@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ...errors import OutboxError
@@ -182,7 +183,7 @@ def _line(event: Event) -> str:
         return line
     if entry.code:
         line += f" ({entry.code}): {entry.text}"
-    if entry.state == "queued":
+    if entry.state == "queued" and entry.due > datetime.now(UTC):  # else it waits for its account alone
         line += " " + _("Not before {time}.").format(time=shown(entry.due, exactly=True))
     return line
 
