@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ...errors import OutboxError
-from ...i18n import N_, _
+from ...i18n import _
 from ..arguments import Parser
 from ..columns import cut, padded, width
 from ..exits import OK, UsageError, exit_code
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["parser", "run", "summary"]
 
 _OPEN = ("queued", "sending", "rejected", "unknown")
-_NOTHING_OPEN = N_("Nothing waits, and nothing needs you. All there is: oauth-mailer outbox list --all")
-_NOTHING_SUCH = N_("There are no such messages.")
 _ROWS = 100  # of the table, unless more are asked for
 _MOST = 1_000_000_000
 _SAMPLE = 200  # rows that say how wide the columns are
@@ -94,7 +92,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
                 output.error(error)
                 return exit_code(error)
         else:
-            _show(found, limit, output, nothing=_NOTHING_SUCH if narrowed else _NOTHING_OPEN)
+            such = _("There are no such messages.")
+            nothing = _("Nothing waits, and nothing needs you. All there is: oauth-mailer outbox list --all")
+            _show(found, limit, output, nothing=such if narrowed else nothing)
     if found.error is not None:
         output.error(found.error)
         return exit_code(found.error)
@@ -160,7 +160,7 @@ def _show(found: Iterable[Entry | _Damaged], limit: int, output: Output, *, noth
     entries = iter(found)
     first = list(islice(entries, max(limit + 1, _SAMPLE)))
     if not first:
-        output.say(_(nothing))
+        output.say(nothing)
         return
     more = 0 < limit < len(first)
     rows = [_cells(one, now) for one in (first[-limit:] if limit else first)]
