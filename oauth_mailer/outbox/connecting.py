@@ -31,7 +31,7 @@ def parsed(url: str, home: Path) -> URL:
         backend = parsed.get_backend_name()
     except (ArgumentError, ValueError) as error:
         raise _wrong_url() from error
-    if backend == "postgresql":
+    if backend in ("postgresql", "postgres"):  # hosters and PostgreSQL's own programs write either
         if "@" in f"{parsed.host}{parsed.database}":  # what follows the first one may be of the password
             raise _wrong_url(_("Write %40 for each @ in the password."))
         return parsed.set(drivername="postgresql+psycopg")

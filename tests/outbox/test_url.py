@@ -36,3 +36,10 @@ def test_a_place_that_cannot_be_reached_is_shown_as_it_was_written_but_for_the_p
     assert "postgresql://me:***@127.0.0.1:1/mail " in str(caught.value)
     assert "cret" not in str(caught.value)
     assert "second" not in str(caught.value)
+
+
+def test_the_short_name_of_postgresql_serves_as_well(home: Path) -> None:
+    outbox = Outbox("postgres://me@127.0.0.1:1/mail?connect_timeout=5", home=home)
+    with pytest.raises(OutboxError) as caught:
+        outbox.stats()
+    assert "127.0.0.1:1/mail" in str(caught.value)
