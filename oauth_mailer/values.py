@@ -9,9 +9,10 @@ and the like take it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass", "field", "replace"]
 
@@ -73,7 +74,7 @@ def _dataclass(
         if eq:
             made |= _comparing([name for name, one in fields.items() if one.compare], hashed=frozen)
         if frozen:
-            made["__setattr__"] = made["__delattr__"] = _refused
+            made |= {"__setattr__": _set, "__delattr__": _delete}
         if slots:
             made |= {"__slots__": tuple(fields), "__getstate__": _state, "__setstate__": _set_state}
         else:
@@ -86,7 +87,7 @@ def _dataclass(
 
 
 def _replace(value: Any, /, **changes: Any) -> Any:
-    for name in value.__value_fields__:
+    for name in _names(value):
         changes.setdefault(name, getattr(value, name))
     return type(value)(**changes)
 
@@ -134,8 +135,11 @@ def _init(cls: type, fields: Mapping[str, _Field], *, frozen: bool, kw_only: boo
         lines.append(f"put(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
     if hasattr(cls, "__post_init__"):
         lines.append("self.__post_init__()")
-    exec(f"def __init__({', '.join(taken)}):\n " + "\n ".join(lines), names)  # noqa: S102 - names of our own
-    made = names["__init__"]
+    # In the module of the class, where whoever looks up what a parameter's type is finds it.
+    text = f"def make({', '.join(names)}):\n def __init__({', '.join(taken)}):\n  " + "\n  ".join(lines)
+    here: dict[str, Any] = {}
+    exec(f"{text}\n return __init__", vars(sys.modules[cls.__module__]), here)  # noqa: S102 - names of our own
+    made = here["make"](**names)
     made.__qualname__ = f"{cls.__qualname__}.__init__"
     made.__module__ = cls.__module__
     made.__annotations__ = {**cls.__annotations__, "return": "None"}
@@ -159,34 +163,56 @@ def _repr(self: Any) -> str:
     return f"{type(self).__qualname__}({', '.join(shown)})"
 
 
-def _refused(self: Any, name: str, value: object = None) -> NoReturn:
-    from dataclasses import FrozenInstanceError
+def _set(self: Any, name: str, value: object) -> None:
+    _check_own(self, name)
+    object.__setattr__(self, name, value)
 
-    raise FrozenInstanceError(f"cannot change field {name!r}")
+
+def _delete(self: Any, name: str) -> None:
+    _check_own(self, name)
+    object.__delattr__(self, name)
+
+
+def _check_own(self: Any, name: str) -> None:
+    """Refuse, unless it is an attribute that a class of somebody else has added to this one."""
+    if name in self.__value_fields__ or "__value_fields__" in type(self).__dict__:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(f"cannot change field {name!r}")
+
+
+def _names(value: Any) -> Iterable[str]:
+    """Its fields; those, too, that a data class of somebody else has added."""
+    if "__value_fields__" in type(value).__dict__:
+        return value.__value_fields__  # type: ignore[no-any-return]
+    import dataclasses
+
+    return [one.name for one in dataclasses.fields(value)]
 
 
 def _state(self: Any) -> list[Any]:
-    return [getattr(self, name) for name in self.__value_fields__]
+    return [getattr(self, name) for name in _names(self)]
 
 
 def _set_state(self: Any, state: list[Any]) -> None:
-    for name, value in zip(self.__value_fields__, state, strict=True):
+    for name, value in zip(_names(self), state, strict=True):
         object.__setattr__(self, name, value)
 
 
 class _AsDataClass:
-    """What ``dataclasses`` looks for in a class, made by itself as soon as somebody asks."""
+    """What ``dataclasses`` looks for in a class, which takes its own place as soon as somebody asks."""
 
     def __init__(self, *, frozen: bool, kw_only: bool) -> None:
         self._frozen, self._kw_only = frozen, kw_only
 
     def __set_name__(self, owner: type, name: str) -> None:
+        self._owner: Any = owner
         self._name = name
 
-    def __get__(self, _value: object, kind: Any) -> Any:
+    def __get__(self, _value: object, _kind: type) -> Any:
         import dataclasses
 
-        of_theirs = []
+        of_theirs, kind = [], self._owner  # a class that was made of ours has the same fields
         for name, one in kind.__value_fields__.items():
             default = {} if one.default is _NONE else {"default": one.default}
             default |= {} if one.factory is _NONE else {"default_factory": one.factory}
@@ -195,4 +221,6 @@ class _AsDataClass:
         theirs = dataclasses.make_dataclass(
             kind.__name__, of_theirs, frozen=self._frozen, kw_only=self._kw_only
         )
-        return getattr(theirs, self._name)
+        found = getattr(theirs, self._name)
+        setattr(kind, self._name, found)
+        return found

@@ -6,10 +6,14 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import typing
 from collections.abc import Callable, Mapping
 
 import pytest
 
+from oauth_mailer import Receipt, Route
+from oauth_mailer.account import Account
+from oauth_mailer.errors import Attempt
 from oauth_mailer.values import dataclass, field, replace
 
 
@@ -88,6 +92,45 @@ def test_the_standard_library_takes_a_value_for_one_of_its_own() -> None:
         name: str = ""
 
     assert dataclasses.asdict(Town("a", name="b")) == {"street": "a", "number": 1, "notes": {}, "name": "b"}
+
+
+def test_a_class_of_somebody_else_may_be_made_of_ours() -> None:
+    class Shop(Place):
+        """Without a decorator, with an attribute of its own."""
+
+        def __init__(self, street: str, *, opens: int) -> None:
+            super().__init__(street)
+            self.opens = opens
+
+    shop = Shop("High Street", opens=9)
+    assert dataclasses.is_dataclass(shop)
+    assert dataclasses.asdict(shop)["street"] == shop.street == "High Street"
+    assert shop.opens == 9
+    del shop.opens
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        shop.street = "Low Street"  # type: ignore[misc]
+
+
+@dataclasses.dataclass(frozen=True)
+class Named(Place):
+    """A data class of the standard library's that adds a field to ours."""
+
+    name: str = ""
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda one: pickle.loads(pickle.dumps(one)), replace])
+def test_a_field_that_somebody_else_added_is_not_lost(again: Callable[[Named], Named]) -> None:
+    assert again(Named("High Street", name="shop")).name == "shop"
+
+
+def test_what_is_looked_up_of_a_class_is_found_once() -> None:
+    assert dataclasses.fields(Place)[0] is dataclasses.fields(Place("a"))[0]
+
+
+def test_the_types_of_the_parameters_can_be_looked_up() -> None:
+    assert typing.get_type_hints(Place.__init__)["notes"] == Mapping[str, str]
+    for public in (Account, Receipt, Route, Attempt):
+        assert "return" in typing.get_type_hints(public.__init__)
 
 
 def test_how_a_value_is_made_can_be_looked_up() -> None:
