@@ -6,6 +6,7 @@ result counts for the entry only while no later attempt has begun.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from ..errors import OutboxError
 from ..i18n import _
 from . import pacing
 from .entry import Entry
@@ -23,6 +25,8 @@ from .statements import Statement
 from .states import Cause, State, moved
 
 __all__ = ["Claim", "Suspect", "claim", "expire", "ready", "renew", "suspects", "turn_back"]
+
+_log = logging.getLogger(__name__)
 
 _PROBE = 60.0
 """Seconds in which nobody else tries an account that did not work the last time."""
@@ -77,7 +81,11 @@ def claim(
             if _next_due(connection, account) < math.inf:
                 soonest = min(soonest, ready)
             continue
-        while (row := _next(connection, account, now, number)) is not None and _expired(connection, row, now):
+        while (row := _next(connection, account, now, number)) is not None:
+            if _damaged(connection, row, now):
+                continue
+            if not _expired(connection, row, now):
+                break
             if expired is not None:
                 expired.append(entry(connection, row.id))
         if row is None:
@@ -159,6 +167,19 @@ def _taken(
     return Claim(entry_of({**row._mapping, **values}), row.attempts + 1, counted)
 
 
+def _damaged(connection: Connection, row: Any, now: float) -> bool:
+    """Whether the row cannot be read: it is rejected then, and holds up none of those behind it."""
+    try:
+        entry_of(row._mapping)
+    except OutboxError as error:
+        state = moved(State.QUEUED, Cause.REJECTED, row.id)
+        put(connection, row.id, {"state": state, "code": error.code, "text": error.message, "changed": now})
+        note(connection, row.id, now, state, code=error.code, text=error.message)
+        _log.error("entry %s cannot be read, and is not sent: %s", row.id, error.message)
+        return True
+    return False
+
+
 def _expired(connection: Connection, row: Any, now: float) -> bool:
     if row.expires is None or row.expires > now:
         return False
@@ -172,13 +193,12 @@ def _expired(connection: Connection, row: Any, now: float) -> bool:
 def expire(connection: Connection, now: float) -> list[Entry]:
     """Reject what was not sent in time, also where its account waits."""
     found = (
-        select(ENTRIES.c.id, ENTRIES.c.expires)
-        .where(QUEUED, ENTRIES.c.expires <= now)
-        .limit(500)
-        .with_for_update(skip_locked=True)
+        select(*SHOWN).where(QUEUED, ENTRIES.c.expires <= now).limit(500).with_for_update(skip_locked=True)
     )
     return [
-        entry(connection, row.id) for row in connection.execute(found).all() if _expired(connection, row, now)
+        entry(connection, row.id)
+        for row in connection.execute(found).all()
+        if not _damaged(connection, row, now) and _expired(connection, row, now)
     ]
 
 

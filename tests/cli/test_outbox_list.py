@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,23 @@ def test_a_row_that_is_damaged_is_shown_so_and_ends_no_list(box: Mailbox, home: 
     assert listed("--state", "cancelled") == [1, 3]
     with Outbox() as outbox, pytest.raises(OutboxError):
         list(outbox.find())
+
+
+def test_a_row_that_is_damaged_holds_up_none_of_those_behind_it(box: Mailbox, home: Path) -> None:
+    with Outbox() as outbox:
+        for number in range(4):
+            outbox.add(
+                Message(to="ann@example.com", subject=f"no. {number}", text="x"), expires=timedelta(days=1)
+            )
+    with sqlite3.connect(home / "outbox.db") as database:
+        database.execute("UPDATE oauth_mailer_entries SET refused = '{' WHERE id IN (1, 3)")
+        database.execute("UPDATE oauth_mailer_entries SET expires = 1 WHERE id = 3")
+    database.close()
+
+    done = call("outbox", "run", "--once")
+    assert "2 sent" in done.err
+    assert len(box.messages) == 2
+    assert listed("--state", "sent") == [2, 4]
+    assert listed("--state", "rejected") == [1, 3]
+    assert call("outbox", "purge", "--state", "rejected", "--older-than", "0s").code == 0
+    assert listed("--all") == [2, 4]
