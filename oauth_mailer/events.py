@@ -109,8 +109,14 @@ def carried() -> dict[str, str]:
     """What the observers want kept with a message that is added to an outbox."""
     kept: dict[str, str] = {}
     for observer in _observers:
-        kept |= _told(observer.carry) or {}
+        kept |= _told(_carry, observer) or {}
     return kept
+
+
+def _carry(observer: Observer) -> dict[str, str]:
+    given = {str(name): str(text) for name, text in observer.carry().items()}
+    "".join((*given, *given.values())).encode()  # what cannot be written down is the observer's fault
+    return given
 
 
 def observed() -> bool:

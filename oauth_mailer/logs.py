@@ -7,7 +7,7 @@ not made, and a program that sends one mail and ends is spared a tenth of what i
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,20 +34,20 @@ class Log:
     def debug(self, text: str, *values: object) -> None:
         """As ``Logger.debug``."""
         if logger := self._wanted():
-            logger.debug(text, *values, stacklevel=2)
+            _say(logger.debug, text, values)
 
     def info(self, text: str, *values: object, extra: Mapping[str, object] | None = None) -> None:
         """As ``Logger.info``."""
         if logger := self._wanted():
-            logger.info(text, *values, extra=extra, stacklevel=2)
+            _say(logger.info, text, values, extra)
 
     def warning(self, text: str, *values: object) -> None:
         """As ``Logger.warning``."""
-        self._logger().warning(text, *values, stacklevel=2)
+        _say(self._logger().warning, text, values)
 
     def exception(self, text: str, *values: object) -> None:
         """As ``Logger.exception``."""
-        self._logger().exception(text, *values, stacklevel=2)
+        _say(self._logger().exception, text, values)
 
     def _wanted(self) -> Logger | None:
         return self._logger() if "logging" in sys.modules else None
@@ -58,3 +58,25 @@ class Log:
 
             self._found = logging.getLogger(self._name)
         return self._found
+
+
+def _say(
+    say: Callable[..., None],
+    text: str,
+    values: tuple[object, ...],
+    extra: Mapping[str, object] | None = None,
+) -> None:
+    """What the program's own filters, handlers and kinds of records raise changes nothing of what is sent."""
+    try:
+        try:
+            say(text, *values, extra=extra, stacklevel=3)
+        except KeyError:  # its records have an attribute of one of these names already
+            if extra is None:
+                raise
+            say(text, *values, stacklevel=3)
+    except Exception:  # noqa: BLE001
+        import logging
+        import traceback
+
+        if logging.raiseExceptions:  # as logging does with what goes wrong in a handler
+            traceback.print_exc(chain=False)

@@ -254,6 +254,20 @@ class Faulty(Observer):
         raise RuntimeError("no")
 
 
+@pytest.mark.parametrize("given", [5, ["request"], {"request": "\ud800"}, {"request": object()}])
+def test_what_an_observer_carries_is_no_reason_not_to_add_a_message(home: Path, given: Any) -> None:
+    class Carrying(Observer):
+        def carry(self) -> Mapping[str, str]:
+            return given  # type: ignore[no-any-return]
+
+    end = observe(Carrying())
+    try:
+        with Outbox() as outbox:
+            assert outbox.add(message(), account="me@qq.com").state == "queued"
+    finally:
+        end()
+
+
 def test_a_fault_of_an_observer_changes_nothing_of_what_is_sent(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
+from oauth_mailer import Address, Mailer, MemoryTransport, Message, Route
 from oauth_mailer.logs import Log
 
 
@@ -52,3 +54,56 @@ def test_a_record_is_of_the_place_that_logged_it(caplog: pytest.LogCaptureFixtur
     }
     assert vars(caplog.records[1])["event"] == "test"
     assert log.hears_info is logging.getLogger("oauth_mailer.x").isEnabledFor(logging.INFO)
+
+
+ME = Address("me@gmail.com")
+
+
+@pytest.fixture
+def heard(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "oauth_mailer.attempts")
+    return caplog
+
+
+def message() -> Message:
+    return Message(to="ann@example.com", subject="Done", text="All green.")
+
+
+class Picky(logging.Filter):
+    """Fails with every record, as a filter of the program's may."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        raise RuntimeError("the filter failed")
+
+
+def test_a_fault_of_the_programs_logging_changes_nothing_of_what_is_sent(
+    heard: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transport = MemoryTransport()
+    picky = Picky()
+    heard.handler.addFilter(picky)
+    try:
+        assert Mailer(Route(sender=ME, transport=transport)).send(message()).status == "sent"
+    finally:
+        heard.handler.removeFilter(picky)
+    assert len(transport.sent) == 1
+    assert "RuntimeError: the filter failed" in capsys.readouterr().err
+
+
+def test_records_that_have_such_a_field_already_are_told_without_ours(
+    heard: pytest.LogCaptureFixture,
+) -> None:
+    theirs = logging.getLogRecordFactory()
+
+    def made(*given: Any, **named: Any) -> logging.LogRecord:
+        record = theirs(*given, **named)
+        vars(record)["account"] = "customer 7"
+        return record
+
+    logging.setLogRecordFactory(made)
+    try:
+        receipt = Mailer(Route(sender=ME, transport=MemoryTransport())).send(message())
+    finally:
+        logging.setLogRecordFactory(theirs)
+    assert [vars(one)["account"] for one in heard.records] == ["customer 7"]
+    assert receipt.message_id in heard.records[0].getMessage()
