@@ -17,7 +17,7 @@ from .entry import Entry
 from .letter import Letter
 from .pacing import open_lane
 from .parts import delete_with_parts, keep_parts, parts_of
-from .rows import PRIORITIES, entry_of, found, note, put
+from .rows import PRIORITIES, entry_of, found, moment, note, put
 from .schema import ENTRIES, SCHEMA, VERSION, check_version
 from .statements import Statement
 from .states import Cause, State, moved
@@ -45,6 +45,25 @@ class New:
         """Of everything that makes it another message than one with the same key."""
         return f"{self.account.lower()} {self.letter.fingerprint}"
 
+    def entry(self, number: int, now: float, due: float) -> Entry:
+        """What it is once it was added then, by this number."""
+        return Entry(
+            id=number,
+            state=State.QUEUED,
+            account=self.account,
+            message_id=self.message_id,
+            subject=self.subject,
+            recipients=tuple(self.recipients),
+            size=self.letter.size,
+            created=moment(now),
+            due=moment(due),
+            key=self.key,
+            fallback=None if self.fallback is None else tuple(self.fallback),
+            priority=self.priority,
+            expires=None if self.expires is None else moment(self.expires),
+            changed=moment(now),
+        )
+
 
 def add(connection: Connection, new: New, now: float, *, lane_known: bool = False) -> tuple[Entry, bool]:
     """Add it; the entry, and whether it is a new one: the same key and content give the one that is there.
@@ -60,7 +79,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
         "state": State.QUEUED.value,
         "priority": PRIORITIES.index(new.priority),
         "message_id": new.message_id,
-        "subject": new.subject.replace("\0", ""),
+        "subject": new.subject,
         "recipients": _json(list(new.recipients)),
         "only": None,
         "size": new.letter.size,
@@ -81,7 +100,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
     keep_parts(connection, number, new.letter.parts)
     if not lane_known:
         open_lane(connection, new.account)
-    return entry_of({**row, "id": number}), True
+    return new.entry(number, now, row["due"]), True
 
 
 def _same(connection: Connection, new: New) -> Entry:
