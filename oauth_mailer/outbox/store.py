@@ -71,6 +71,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
     ``lane_known``: whether the row of its account is certainly there. Raises ``OutboxError`` where the key
     stands for another content.
     """
+    due = max(now, new.not_before or 0.0)
     row = {
         "key": new.key,
         "fingerprint": new.fingerprint,
@@ -85,7 +86,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
         "size": new.letter.size,
         "document": new.letter.document,
         "created": now,
-        "due": max(now, new.not_before or 0.0),
+        "due": due,
         "not_before": new.not_before,
         "expires": new.expires,
         "changed": now,
@@ -100,7 +101,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
     keep_parts(connection, number, new.letter.parts)
     if not lane_known:
         open_lane(connection, new.account)
-    return new.entry(number, now, row["due"]), True
+    return new.entry(number, now, due), True
 
 
 def _same(connection: Connection, new: New) -> Entry:
