@@ -1,4 +1,4 @@
-"""Statements that are said many times a second, put into words once for each database.
+"""Statements that are said many times a second, put into words once for each database and driver.
 
 SQLAlchemy Core remembers what it put into words too, but looking that up, and choosing how each value is
 handed over, costs more than the statement itself. Here values go to the driver as they are: numbers, texts,
@@ -27,22 +27,28 @@ class Statement:
         self._said = said
         self._columns = list(columns) or None
         self._others = others
-        self._words: dict[str, _Words] = {}
+        self._words: dict[tuple[str, str, str], _Words] = {}
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
         """Execute it with these values, each by the name of its parameter."""
-        words = self._words.get(connection.dialect.name) or self._put(connection.dialect)
+        if "schema_translate_map" in connection.get_execution_options():  # the caller's tables go by that
+            return connection.execute(self._for(connection.dialect), values)
+        dialect = connection.dialect  # a caller's own may be of another driver, which has its own marks
+        known_by = dialect.name, dialect.driver, dialect.paramstyle
+        words = self._words.get(known_by) or self._put(known_by, dialect)
         given = {**words.known, **values} if words.known else values
         if words.order is None:
             return connection.exec_driver_sql(words.text, given)
         return connection.exec_driver_sql(words.text, tuple([given[name] for name in words.order]))
 
-    def _put(self, dialect: Dialect) -> _Words:
-        said = self._others.get(dialect.name, self._said)
-        compiled: Any = said.compile(dialect=dialect, column_keys=self._columns)
+    def _for(self, dialect: Dialect) -> Any:
+        return self._others.get(dialect.name, self._said)
+
+    def _put(self, known_by: tuple[str, str, str], dialect: Dialect) -> _Words:
+        compiled: Any = self._for(dialect).compile(dialect=dialect, column_keys=self._columns)
         known = {name: value for name, value in compiled.params.items() if value is not None}
         order = compiled.positiontup if dialect.positional else None
-        put = self._words[dialect.name] = _Words(str(compiled), order, known)
+        put = self._words[known_by] = _Words(str(compiled), order, known)
         return put
 
 

@@ -121,6 +121,47 @@ def test_a_savepoint_takes_a_message_back(engine: Engine, outbox: Outbox, place:
     assert orders(place, outbox) == ([1], ["Order 1"])
 
 
+def test_a_driver_of_the_callers_may_have_other_marks_for_values(
+    postgresql_schema: Callable[[], str],
+) -> None:
+    import psycopg
+
+    url = postgresql_schema()
+    engine = create_engine(
+        url.replace("postgresql://", "postgresql+psycopg://"),
+        paramstyle="numeric_dollar",
+        connect_args={"cursor_factory": psycopg.RawCursor},  # takes $1 and no %s, as asyncpg does
+    )
+    with Outbox(url) as outbox:
+        for number in range(2):
+            outbox.add(message(f"Its own {number}"), account=ME)
+            with engine.begin() as connection:
+                outbox.add(message(f"Another's {number}"), account=ME, connection=connection)
+        found = [entry.subject for entry in outbox.find()]
+        assert found == ["Its own 0", "Another's 0", "Its own 1", "Another's 1"]
+    engine.dispose()
+
+
+def test_where_the_callers_tables_have_another_schema_the_whole_message_is_kept_there(
+    postgresql_schema: Callable[[], str],
+) -> None:
+    here, there = postgresql_schema(), postgresql_schema()
+    schema = there.rpartition("%3D")[2]
+    engine = create_engine(
+        here.replace("postgresql://", "postgresql+psycopg://"),
+        execution_options={"schema_translate_map": {None: schema}},
+    )
+    file = Attachment(b"terms", filename="terms.pdf")
+    with Outbox(here) as outbox, Outbox(there) as tenants:
+        tenants.add(message("Before", attachments=[file]), account=ME)
+        with engine.begin() as connection:
+            outbox.add(message("Hello", attachments=[file]), account=ME, connection=connection)
+        assert list(outbox.find()) == []
+        kept = [tenants.message(entry.id) for entry in tenants.find()]
+        assert [len(one.attachments) for one in kept if isinstance(one, Message)] == [1, 1]
+    engine.dispose()
+
+
 def test_a_transaction_that_lasts_holds_up_nobody_who_deletes_what_it_shares(
     postgresql_schema: Callable[[], str],
 ) -> None:
