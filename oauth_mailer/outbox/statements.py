@@ -31,15 +31,29 @@ class Statement:
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> CursorResult[Any]:
         """Execute it with these values, each by the name of its parameter."""
-        if "schema_translate_map" in connection.get_execution_options():  # the caller's tables go by that
+        if _elsewhere(connection):
             return connection.execute(self._for(connection.dialect), values)
-        dialect = connection.dialect  # a caller's own may be of another driver, which has its own marks
-        known_by = dialect.name, dialect.driver, dialect.paramstyle
+        return connection.exec_driver_sql(*self._said_with(connection.dialect, values))
+
+    def insert(self, connection: Connection, values: Mapping[str, Any]) -> int | None:
+        """Execute this insert; the number of the new row, None where there is none."""
+        simple = connection.dialect.driver == "pysqlite" and not _elsewhere(connection)
+        if simple and connection.in_transaction():  # which SQLAlchemy would not notice to begin here
+            # SQLite's own cursor: a result of SQLAlchemy's takes as long as the insert.
+            cursor = connection.connection.cursor()
+            cursor.execute(*self._said_with(connection.dialect, values))
+            return cursor.lastrowid if cursor.rowcount else None
+        done = self.run(connection, values)
+        if done.returns_rows:
+            number: int | None = done.scalar_one_or_none()
+            return number
+        return done.lastrowid if done.rowcount else None
+
+    def _said_with(self, dialect: Dialect, values: Mapping[str, Any]) -> tuple[str, Any]:
+        known_by = dialect.name, dialect.driver, dialect.paramstyle  # a driver has its own marks
         words = self._words.get(known_by) or self._put(known_by, dialect)
         given = {**words.known, **values} if words.known else values
-        if words.order is None:
-            return connection.exec_driver_sql(words.text, given)
-        return connection.exec_driver_sql(words.text, tuple([given[name] for name in words.order]))
+        return words.text, given if words.order is None else tuple([given[name] for name in words.order])
 
     def _for(self, dialect: Dialect) -> Any:
         return self._others.get(dialect.name, self._said)
@@ -50,6 +64,11 @@ class Statement:
         order = compiled.positiontup if dialect.positional else None
         put = self._words[known_by] = _Words(str(compiled), order, known)
         return put
+
+
+def _elsewhere(connection: Connection) -> bool:
+    """Whether the caller's tables stand in another schema, which only SQLAlchemy itself can put in."""
+    return "schema_translate_map" in connection.get_execution_options()
 
 
 @dataclass(frozen=True, slots=True)

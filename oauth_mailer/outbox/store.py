@@ -92,10 +92,7 @@ def add(connection: Connection, new: New, now: float, *, lane_known: bool = Fals
         "changed": now,
         **_FRESH,
     }
-    added = _ADD.run(connection, row)
-    # SQLite says the number for nothing, and takes its time where it is asked to return it.
-    number = added.scalar_one_or_none() if added.returns_rows else added.lastrowid if added.rowcount else None
-    if number is None:
+    if (number := _ADD.insert(connection, row)) is None:
         check_version(connection)
         return _same(connection, new), False
     keep_parts(connection, number, new.letter.parts)
