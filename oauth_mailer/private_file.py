@@ -48,9 +48,12 @@ def held(path: Path | str, timeout: float) -> Iterator[None]:
             if time.monotonic() > end:
                 raise TimeoutError
             time.sleep(0.02)
-        yield
+        try:
+            yield
+        finally:
+            _let_go(handle)
     finally:
-        os.close(handle)  # lets go of it too
+        os.close(handle)
 
 
 if sys.platform == "win32":
@@ -63,6 +66,10 @@ if sys.platform == "win32":
             return False
         return True
 
+    def _let_go(handle: int) -> None:
+        os.lseek(handle, 0, os.SEEK_SET)  # where it was taken
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
@@ -72,6 +79,10 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _let_go(handle: int) -> None:
+        # Closing is not enough: a child that was forked off meanwhile has the file open too.
+        fcntl.flock(handle, fcntl.LOCK_UN)
 
 
 def replace(path: Path, content: bytes) -> None:

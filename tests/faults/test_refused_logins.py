@@ -201,3 +201,24 @@ def test_many_accounts_are_remembered_at_once(tmp_path: Path) -> None:
     Refusals(tmp_path).forget(addresses[0])
     assert not Refusals(tmp_path).stands(addresses[0])
     assert Refusals(tmp_path).stands(addresses[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_that_was_forked_off_during_a_login_keeps_nobody_waiting(home: Path) -> None:
+    import fcntl
+
+    home.mkdir(exist_ok=True)
+    ending, end = os.pipe()
+    with Refusals(home).turn("me@qq.com", CODE):
+        if (child := os.fork()) == 0:
+            os.close(end)
+            os.read(ending, 1)
+            os._exit(0)
+    try:
+        [lock] = home.glob(".login-*.lock")
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where it is held
+    finally:
+        os.close(ending)
+        os.close(end)
+        assert os.waitpid(child, 0)[1] == 0
