@@ -43,6 +43,11 @@ class Content:
         """
         return self._blocks() if self._progress is None else self._reported(self._progress)
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether each block is asked for only when it may leave: who looks on may forbid it even then."""
+        return self._progress is not None
+
     def watched(self, progress: Callable[[int, int], None]) -> Content:
         """The same, reporting the octets handed over so far and in all; what ``progress`` raises ends it."""
         return Content(

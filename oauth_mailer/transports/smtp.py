@@ -74,6 +74,7 @@ class SmtpTransport:
             needs_8bit=content.needs_8bit,
             needs_smtputf8=content.needs_smtputf8,
             blocks=content.blocks,
+            early=not content.is_watched,
         )
         with self._pool.turn:
             session = self._pool.take()

@@ -18,7 +18,8 @@ _ENDING = re.compile(r"[\x00-\x1f<>\x7f]")  # what would end an address or a com
 class Mail:
     """One message for one transaction: the mailboxes of its envelope, what it needs, and its octets.
 
-    ``size``: octets; ``blocks``: gives them in blocks of any length, with CRLF line ends, one at the end.
+    ``size``: octets; ``blocks``: gives them in blocks of any length, with CRLF line ends, one at the end;
+    ``early``: whether the first may be made before the server has said that it takes the message.
     """
 
     sender: str
@@ -27,6 +28,7 @@ class Mail:
     needs_8bit: bool = False
     needs_smtputf8: bool = False
     blocks: Callable[[], Iterator[bytes]]
+    early: bool = True
 
 
 def extensions_in(lines: Sequence[bytes]) -> Mapping[str, str]:

@@ -40,7 +40,8 @@ class Transaction:
         ``commands``: see ``smtp_extensions.commands_for``.
         """
         blocks = stuffed(mail.blocks())
-        refused, first = self._envelope(commands, mail.recipients, blocks, _BATCH if pipelining else 1)
+        early = blocks if mail.early else iter(())
+        refused, first = self._envelope(commands, mail.recipients, early, _BATCH if pipelining else 1)
         self.step = "data"
         self._content(first, blocks)
         reply = self._finish()
@@ -48,10 +49,10 @@ class Transaction:
         return reply, refused
 
     def _envelope(
-        self, commands: Sequence[bytes], recipients: Sequence[str], blocks: Iterator[bytes], batch_size: int
+        self, commands: Sequence[bytes], recipients: Sequence[str], early: Iterator[bytes], batch_size: int
     ) -> tuple[dict[str, str], bytes]:
-        """The reason for each recipient that was refused, and the first block."""
-        replies, first = self._exchange(commands, blocks, batch_size)
+        """The reason for each recipient that was refused, and the first of the ``early`` blocks, if any."""
+        replies, first = self._exchange(commands, early, batch_size)
         data = replies[-1] if len(replies) == len(commands) else None
         in_data = data is not None and 300 <= data.code < 400
         # If DATA was taken, the only ways on are the message and the end of the connection (RFC 2920 §3.1);
@@ -69,9 +70,9 @@ class Transaction:
         return {one: error.text for one, error in failures.items()}, first
 
     def _exchange(
-        self, commands: Sequence[bytes], blocks: Iterator[bytes], batch_size: int
+        self, commands: Sequence[bytes], early: Iterator[bytes], batch_size: int
     ) -> tuple[list[Reply], bytes]:
-        """The replies so far as it made sense to go on, and the first block."""
+        """The replies so far as it made sense to go on, and the first of the ``early`` blocks, if any."""
         replies: list[Reply] = []
         first = b""
         data = len(commands) - 1
@@ -81,7 +82,7 @@ class Transaction:
                 break  # nobody is left to send to
             self._channel.write(b"".join(batch))
             if at + batch_size > data:  # it is made ready while the server thinks
-                first = next(blocks, b"")
+                first = next(early, b"")
             for number in range(at, at + len(batch)):
                 replies.append(reply := self._channel.read_reply())
                 if reply.code == 421:  # the server closes; what else was asked is not answered

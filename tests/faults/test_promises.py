@@ -245,7 +245,7 @@ class Slowly:
     """A message whose last block is not there before something has happened."""
 
     size = len(HELLO) + 2 * (1 << 16)
-    needs_8bit = needs_smtputf8 = False
+    needs_8bit = needs_smtputf8 = is_watched = False
 
     def __init__(self, happened: threading.Event) -> None:
         self._happened = happened

@@ -40,6 +40,8 @@ class Code:
 class Octets:
     """Content made of these blocks; an error among them is raised there."""
 
+    is_watched = False
+
     def __init__(
         self, *blocks: bytes | Exception, needs_8bit: bool = False, needs_smtputf8: bool = False
     ) -> None:

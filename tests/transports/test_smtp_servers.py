@@ -10,6 +10,7 @@ from base64 import b64encode
 import pytest
 
 from oauth_mailer.errors import LoginRequired, TransientError
+from oauth_mailer.mime import Content
 from tests.support.smtp_script import EXTENSIONS, Act, SmtpScript, Step, Talk, then_close
 from tests.support.smtp_sending import HELLO, Code, content, envelope, send, transport
 
@@ -199,3 +200,19 @@ def test_an_answer_too_many_is_not_taken_for_that_to_the_message(extensions: tup
             send(server)
         assert caught.value.code == "reply-unexpected"
     assert not server.received
+
+
+def test_who_looks_on_is_asked_when_the_message_may_leave_and_not_before() -> None:
+    """A worker of the outbox that stood still meanwhile finds out then that others have given it up."""
+    asked: list[int] = []
+    too_early: list[int] = []
+
+    def go_on(talk: Talk) -> bool:
+        too_early.extend(asked)
+        return talk.say(b"354 go on\r\n")
+
+    what = Content([HELLO]).watched(lambda done, _total: asked.append(done))
+    with SmtpScript(data=go_on) as server:
+        send(server, what=what)
+    assert not too_early
+    assert asked == [0, len(HELLO)]
