@@ -41,7 +41,7 @@ def held(path: Path | str, timeout: float) -> Iterator[None]:
     As ``locked``, without what its library costs where a program starts, sends one mail and ends.
     ``timeout``: seconds. Raises ``OSError``, which ``TimeoutError`` is one of.
     """
-    end = time.monotonic() + timeout
+    end, process = time.monotonic() + timeout, os.getpid()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     try:
         while not _taken(handle):
@@ -51,7 +51,8 @@ def held(path: Path | str, timeout: float) -> Iterator[None]:
         try:
             yield
         finally:
-            _let_go(handle)
+            if os.getpid() == process:  # a forked child shares the lock, which is its parent's to let go of
+                _let_go(handle)
     finally:
         os.close(handle)
 

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .. import private_file
+
 __all__ = ["Watch", "WorkerLock", "dead", "forget", "is_dead"]
 
 _log = logging.getLogger(__name__)
@@ -63,9 +65,10 @@ def is_dead(worker: str, home: Path) -> bool:
     path = _path(home, worker)
     if not worker.startswith(f"{_machine()}-"):
         return False
-    with suppress(Timeout, OSError):  # another user's folder, too
+    with suppress(OSError):  # TimeoutError, and another user's folder, too
         if path.exists():
-            with FileLock(path, timeout=0, mode=0o600):
+            # Not by FileLock, which may delete the file (before 4.0): others must find the dead one, too.
+            with private_file.held(path, -1):
                 return True
     return False
 
