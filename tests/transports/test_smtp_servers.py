@@ -205,14 +205,18 @@ def test_an_answer_too_many_is_not_taken_for_that_to_the_message(extensions: tup
 def test_who_looks_on_is_asked_when_the_message_may_leave_and_not_before() -> None:
     """A worker of the outbox that stood still meanwhile finds out then that others have given it up."""
     asked: list[int] = []
-    too_early: list[int] = []
+    somebody_asks = threading.Event()
+    too_early: list[bool] = []
+
+    def looks_on(done: int, _total: int) -> None:
+        asked.append(done)
+        somebody_asks.set()
 
     def go_on(talk: Talk) -> bool:
-        too_early.extend(asked)
+        too_early.append(somebody_asks.wait(0.2))
         return talk.say(b"354 go on\r\n")
 
-    what = Content([HELLO]).watched(lambda done, _total: asked.append(done))
     with SmtpScript(data=go_on) as server:
-        send(server, what=what)
-    assert not too_early
+        send(server, what=Content([HELLO]).watched(looks_on))
+    assert too_early == [False]
     assert asked == [0, len(HELLO)]
