@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 import oauth_mailer
 from oauth_mailer.accounts import Accounts
 from oauth_mailer.errors import ConfigError, StoreError
-from oauth_mailer.logins.moving import export_accounts, import_accounts
+from oauth_mailer.logins.moving import export_accounts, export_secret, import_accounts
 from oauth_mailer.sandbox import Sandbox
 from oauth_mailer.stores import Secret
 from tests.cli.program import run
 from tests.support import folder_contains
+from tests.support.disks import small_disk
 from tests.support.smtp_script import CODE, SmtpScript
 
 ME, SERVICE = "me@corp.example", "bot@corp.example"
@@ -103,6 +105,20 @@ def test_a_secret_goes_alone_to_where_there_is_only_an_environment(
     )
     monkeypatch.setenv("OAUTH_MAILER_HOME", str(config.parent))
     assert run("send", "--from", ME, "--to", "ann@example.com", "--text", "from a container").code == 0
+
+
+def test_a_secret_that_the_disk_has_no_room_for_leaves_nothing(machine: Sandbox, tmp_path: Path) -> None:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with small_disk(folder, "64k"):
+        (folder / "full").write_bytes(bytes(56 << 10))
+        with suppress(OSError), (folder / "fuller").open("wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        with pytest.raises(ConfigError) as caught:
+            export_secret(folder / "key.secret", SERVICE)
+        assert caught.value.code == "export-unwritable"
+        assert not (folder / "key.secret").exists()
 
 
 def test_a_person_is_asked_for_the_passphrase(

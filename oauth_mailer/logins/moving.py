@@ -93,8 +93,12 @@ def export_secret(
         secret = Secret(json.dumps(fields, separators=(",", ":")))
     try:
         file = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "w", encoding="utf-8", newline="\n") as writing:
-            writing.write(secret.reveal() + "\n")
+        try:
+            with os.fdopen(file, "w", encoding="utf-8", newline="\n") as writing:
+                writing.write(secret.reveal() + "\n")
+        except BaseException:  # half of a secret is of use to nobody but a thief
+            target.unlink(missing_ok=True)
+            raise
     except FileExistsError:
         raise _exists(target) from None
     except OSError as error:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from oauth_mailer import Attachment, Message, OutboxError, capture
 from oauth_mailer.outbox import Outbox, State
+from tests.support import unavailable
 from tests.support.outbox_place import ME, Place, add, message, subjects
 from tests.support.smtp_script import SmtpScript
 
@@ -126,6 +127,8 @@ def test_a_driver_of_the_callers_may_have_other_marks_for_values(
 ) -> None:
     import psycopg
 
+    if not hasattr(psycopg, "RawCursor"):
+        unavailable("needs psycopg 3.2")
     url = postgresql_schema()
     engine = create_engine(
         url.replace("postgresql://", "postgresql+psycopg://"),
