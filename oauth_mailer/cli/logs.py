@@ -153,6 +153,7 @@ class _File(logging.Handler):
     def _append(self, data: bytes) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOCTTY", 0)
+        flags |= getattr(os, "O_NONBLOCK", 0)  # a pipe that nobody reads would hold up the mail
         handle = os.open(self._path, flags, 0o600)
         try:
             while data:

@@ -152,6 +152,24 @@ def test_a_log_that_fills_its_disk_holds_up_nothing_and_is_told_once(box: Mailbo
     assert done.err.count("cannot be written: No space left on device") == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such pipes")
+def test_a_pipe_that_nobody_reads_holds_up_nothing(box: Mailbox, log: Path) -> None:
+    os.mkfifo(log)
+    assert run("send", *HELLO, "--log-file", str(log)).code == 78
+    reading = os.open(log, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with Worker("--log-file", str(log)) as worker:
+            worker.wait_for(f"{queue()} sent ")
+            assert b" sent; " in os.read(reading, 4096)
+            os.close(reading)
+            reading = -1
+            worker.wait_for(f"{queue()} sent ")
+    finally:
+        if reading >= 0:
+            os.close(reading)
+    assert len(box.messages) == 2
+
+
 def test_recipients_are_told_only_as_asked_for(box: Mailbox, log: Path, home: Path) -> None:
     words = (*HELLO, "--cc", "Bob@example.com", "--log-file", str(log), "--log-format", "json")
     for how in ("count", "hash", "hash", "clear"):
