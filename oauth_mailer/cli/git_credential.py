@@ -77,6 +77,8 @@ def _account(address: str, asked: Mapping[str, Sequence[str]]) -> Account | None
     account = accounts.get(address or user)
     if user and user.lower() not in (account.address.lower(), account.login_name.lower()):
         return None
+    if not address and account.auth in ("code", "none"):
+        return None  # a person may type the password of it, or another helper know it
     return account if _is_ours(account, _last(asked, "protocol"), _last(asked, "host")) else None
 
 

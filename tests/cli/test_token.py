@@ -214,6 +214,15 @@ def test_another_user_than_the_accounts_is_left_to_other_helpers(google: Sandbox
         assert (done.code, done.out, done.err) == (0, "", "")
 
 
+def test_an_account_without_tokens_is_left_to_other_helpers_unless_it_was_named(home: Path) -> None:
+    Accounts(home).add(Account(address="me@qq.com", provider="qq"))
+    request = "protocol=smtp\nhost=smtp.qq.com\nusername=me@qq.com\n\n"
+    left = token("--git-credential", "get", stdin=request)
+    assert (left.code, left.out, left.err) == (0, "", "")
+    named = token("me@qq.com", "--git-credential", "get", stdin=request)
+    assert (named.code, named.out) == (78, "quit=1\n")
+
+
 @pytest.mark.parametrize("operation", ["store", "erase", "capability", "whatever"])
 def test_other_operations_of_git_are_left_unanswered(
     google: Sandbox, account: Account, operation: str
