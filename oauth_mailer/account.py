@@ -32,12 +32,12 @@ class Account:
 
     ``auth``, ``transport`` and ``store`` name files in the packages of these names; empty ones follow from
     the provider (``store``: the default). ``client``: the public part of an OAuth client (``client_id``,
-    ``auth_uri``, ``token_uri``, ``revocation_uri``). ``login_required``: the provider was found to accept its
-    secret no longer; ``logged_in``: when a person last logged in (ISO 8601, UTC). ``per_minute``,
-    ``per_day``: how many messages the outbox sends by it at most, 0 for what the provider is known to allow.
-    ``fallback``: what steps in, in order: addresses of accounts, or another way of this one (see ``by``).
-    ``options``: what a kind of transport needs besides. Raises ``ConfigError`` for values that cannot be
-    right.
+    ``auth_uri``, ``token_uri``, ``revocation_uri``, ``device_uri``). ``login_required``: the provider was
+    found to accept its secret no longer; ``logged_in``: when a person last logged in (ISO 8601, UTC).
+    ``per_minute``, ``per_day``: how many messages the outbox sends by it at most, 0 for what the provider is
+    known to allow. ``fallback``: what steps in, in order: addresses of accounts, or another way of this one
+    (see ``by``). ``options``: what a kind of transport needs besides. Raises ``ConfigError`` for values that
+    cannot be right.
     """
 
     address: str
@@ -162,7 +162,7 @@ class Account:
 _TWO_WAYS = frozenset({"google", "service_account"})
 _LISTS = frozenset({"fallback", "scopes"})
 _TYPES = {"port": int, "login_required": bool, "per_minute": int, "per_day": int}
-_CLIENT = frozenset({"client_id", "auth_uri", "token_uri", "revocation_uri"})
+_CLIENT = frozenset({"client_id", "auth_uri", "token_uri", "revocation_uri", "device_uri"})
 _PLAIN = tuple(name for name in Account.__slots__ if name not in {"address", "client", "options", *_LISTS})
 _KNOWN = frozenset({"address", *_PLAIN, *_LISTS, *_CLIENT})
 

@@ -246,6 +246,7 @@ PROVIDERS: tuple[Provider, ...] = (
         servers=_starttls("smtp-mail.outlook.com"),
         auth="microsoft",
         secret="oauth",
+        replies="microsoft",
         source="I",
     ),
     Provider(
@@ -254,6 +255,7 @@ PROVIDERS: tuple[Provider, ...] = (
         servers=_starttls("smtp.office365.com"),
         auth="microsoft",
         secret="oauth",
+        replies="microsoft",
         source="I",
     ),
     Provider(

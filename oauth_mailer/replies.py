@@ -4,7 +4,9 @@ A row's pattern is looked for at the start of ``STAGE CODE TEXT``, such as ``rcp
 first row that fits counts, those of the provider before the general ones. What a provider says is one row.
 
 Sources: RFC 5321 §4.2, RFC 3463 and RFC 4954 §6 for the general rows; NetEase's help on bounce codes
-(help_spam_16) for ``netease``; Google's list of SMTP errors (Workspace help 3726730) for ``gmail``.
+(help_spam_16) for ``netease``; Google's list of SMTP errors (Workspace help 3726730) for ``gmail``;
+Microsoft's pages "Fix issues with printers, scanners, and LOB applications" and "Exchange Online limits" for
+``microsoft``.
 """
 
 from __future__ import annotations
@@ -145,6 +147,46 @@ _NETEASE = (
         _HOUR,
     ),
     Row(r"\w+ 5\d\d .*must equal authorized user", RouteError, "sender-mismatch", _MISMATCH, _AS_ITSELF),
+)
+
+_MICROSOFT = (
+    Row(
+        r"auth 535 .*SmtpClientAuthentication is disabled",
+        LoginRequired,
+        "smtp-switched-off",
+        N_("SMTP is switched off for {address}, or for all of its organisation: {reply}"),
+        N_(
+            "Switch Authenticated SMTP on: at Microsoft 365 an administrator does it for the mailbox "
+            "(https://aka.ms/smtp_auth_disabled); at Outlook.com it is in Settings > Mail > Forwarding and "
+            "IMAP. Then run: oauth-mailer login {address}"
+        ),
+    ),
+    Row(
+        r"token 535",
+        LoginRequired,
+        "login-refused",
+        N_(
+            "Microsoft's SMTP did not accept the access token{reason}. It has to be this mailbox's own, of a "
+            "consent to SMTP.Send: {reply}"
+        ),
+        _LOGIN,
+    ),
+    Row(r"\w+ 5\d\d 5\.1\.90", TransientError, "daily-limit", _DAILY, _TOMORROW, _DAY),
+    Row(
+        r"\w+ 4\d\d .*(thread|connections) limit exceeded",
+        TransientError,
+        "rate-limit",
+        _RATE,
+        _LATER,
+        _MINUTE,
+    ),
+    Row(
+        r"\w+ 5\d\d .*OutboundSpamException",
+        RouteError,
+        "account-blocked",
+        N_("Microsoft does not let {address} send until its owner has proven to be a person: {reply}"),
+        N_("Log in at https://outlook.live.com, follow what it asks for, and send it again."),
+    ),
 )
 
 _GMAIL = (
@@ -288,7 +330,13 @@ _GENERAL = (
     ),
 )
 
-ROWS: Mapping[str, tuple[Row, ...]] = {"qq": _QQ, "netease": _NETEASE, "gmail": _GMAIL, "": ()}
+ROWS: Mapping[str, tuple[Row, ...]] = {
+    "qq": _QQ,
+    "netease": _NETEASE,
+    "gmail": _GMAIL,
+    "microsoft": _MICROSOFT,
+    "": (),
+}
 """The rows of each provider, by ``Provider.replies``; the general ones follow in any case."""
 
 

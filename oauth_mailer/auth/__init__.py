@@ -1,7 +1,11 @@
 """A usable secret, now.
 
-One kind of credential is one file here, and the file's name is the value of an account's ``auth``. Each
-file has a function ``open(account, store, home, timeout) -> Credential``.
+One kind of credential is one file here, and the file's name is the value of an account's ``auth``. Each file
+has three functions: ``open(account, store, home, timeout) -> Credential``; ``slot(account) -> Slot``, where
+the one secret rests that the account cannot do without; and ``forget(account, store, home)``, which deletes
+what is kept. A file whose tokens somebody gives out has ``AUTHORITY`` besides: what is particular to them.
+
+What all of these share is in the walls ``_oauth_…``; the layers above reach it through this door.
 """
 
 from __future__ import annotations
@@ -9,18 +13,62 @@ from __future__ import annotations
 import math
 import threading
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from ..accounts import Account
 from ..errors import ConfigError, SendError
 from ..i18n import _
-from ..rooms import room
-from ..stores import Secret, TokenStore
+from ..rooms import room, rooms
+from ..stores import Secret, Slot, TokenStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Credential", "Ending", "Prompt", "Remembering", "Secret", "open_credential"]
+    from ._oauth_authority import Authority
+    from ._oauth_client import Client
+    from ._oauth_consent import ConsentRequest
+    from ._oauth_credential import keep, revoke
+    from ._oauth_device import DeviceRequest, Invitation
+    from ._oauth_tokens import Access, Consent, access_slot, consent_slot, given_at, scopes_of
+
+__all__ = [
+    "Access",
+    "Authority",
+    "Client",
+    "Consent",
+    "ConsentRequest",
+    "Credential",
+    "DeviceRequest",
+    "Ending",
+    "Invitation",
+    "Prompt",
+    "Remembering",
+    "Secret",
+    "access_slot",
+    "asks_consent",
+    "authorities",
+    "authority_named",
+    "authority_of",
+    "consent_slot",
+    "forget_secret",
+    "given_at",
+    "keep",
+    "open_credential",
+    "revoke",
+    "scopes_of",
+    "secret_slot",
+]
+
+_WALLS = {
+    "_oauth_authority": ("Authority",),
+    "_oauth_client": ("Client",),
+    "_oauth_consent": ("ConsentRequest",),
+    "_oauth_credential": ("keep", "revoke"),
+    "_oauth_device": ("DeviceRequest", "Invitation"),
+    "_oauth_tokens": ("Access", "Consent", "access_slot", "consent_slot", "given_at", "scopes_of"),
+}
+"""Where the names are that only an account with a consent needs: a send by SMTP does not load them."""
 
 
 class Credential(Protocol):
@@ -39,17 +87,6 @@ class Credential(Protocol):
 
     def renew(self, refused: Secret) -> Secret:
         """Another secret after the server refused this one; ``LoginRequired`` where there can be none."""
-
-
-class Access(Protocol):
-    """An access token. ``until``: when it ends (seconds since 1970); ``scopes``: what it is for, if said."""
-
-    @property
-    def token(self) -> Secret: ...
-    @property
-    def until(self) -> float: ...
-    @property
-    def scopes(self) -> tuple[str, ...]: ...
 
 
 @runtime_checkable
@@ -105,3 +142,47 @@ def open_credential(
         )
     credential: Credential = found.open(account, store, home, timeout)
     return credential
+
+
+def secret_slot(account: Account) -> Slot | None:
+    """Where the one secret rests that this account cannot do without; None where it shows none."""
+    if (found := room(__name__, account.auth)) is None:
+        return None
+    slot: Slot = found.slot(account)
+    return slot
+
+
+def forget_secret(account: Account, store: TokenStore, home: Path | str) -> None:
+    """Delete what is kept to prove this account, if the store can be written. Raises ``StoreError``."""
+    if (found := room(__name__, account.auth)) is not None:
+        found.forget(account, store, home)
+
+
+def authority_named(auth: str) -> Authority | None:
+    """Who gives out the tokens of accounts with this ``auth``; None where they show a code."""
+    authority: Authority | None = getattr(room(__name__, auth), "AUTHORITY", None)
+    return authority
+
+
+def authority_of(account: Account) -> Authority | None:
+    """Who gives out the tokens of this account; None where it shows a code."""
+    return authority_named(account.auth)
+
+
+def authorities() -> list[Authority]:
+    """All who are known here, each once."""
+    found = [authority_named(name) for name in rooms(__name__)]
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
+def asks_consent(account: Account) -> Authority | None:
+    """Who was asked to let a person consent to this account; None for codes, and for a service account."""
+    authority = authority_of(account)
+    return authority if authority is not None and authority.name == account.auth else None
+
+
+def __getattr__(name: str) -> Any:
+    for wall, names in _WALLS.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{wall}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

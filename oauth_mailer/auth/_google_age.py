@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from ..accounts import Account
 from ..errors import LoginRequired
 from ..i18n import _
-from ..stores import store_kind
+from ._oauth_tokens import given_at
 
-__all__ = ["TESTING", "ended_in_testing", "ends_if_testing", "given_at", "looks_like_testing"]
+__all__ = ["TESTING", "ended_in_testing", "ends_if_testing", "looks_like_testing"]
 
 TESTING = timedelta(days=7)
 """How long a consent lives whose app is in testing."""
@@ -23,22 +23,6 @@ _ABOUT = timedelta(hours=2)
 
 _LONGEST_PAUSE = timedelta(days=60)
 """An account that was not used for longer than that may have lost its consent in many ways."""
-
-
-def given_at(account: Account) -> datetime | None:
-    """When a person last consented, or None where that is not known.
-
-    A consent in the environment was made elsewhere: a login here only proved it.
-    """
-    if store_kind(account.store) == "environment":
-        return None
-    try:
-        moment = datetime.fromisoformat(account.logged_in)
-    except ValueError:
-        return None
-    if not 2000 <= moment.year < 9000:  # nonsense, near which sums overflow
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def ends_if_testing(account: Account) -> datetime | None:

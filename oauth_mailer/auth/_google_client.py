@@ -1,4 +1,4 @@
-"""The OAuth client of the user's own Google Cloud project: read from Google's JSON file, and checked."""
+"""The OAuth client of the user's own Google Cloud project, a *Desktop app*: read from its JSON file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from urllib.parse import urljoin
 from ..errors import ConfigError
 from ..i18n import _, system_text
 from ..stores import Secret
-from ..values import dataclass
 from ..wire.endpoint import check_endpoint
+from ._oauth_client import Client, client_at
 
-__all__ = ["Client", "client_from", "read_client"]
+__all__ = ["client_from", "read_client"]
 
 AUTH_URI = "https://accounts.google.com/o/oauth2/auth"
 TOKEN_URI = "https://oauth2.googleapis.com/token"
@@ -24,38 +24,17 @@ CONSOLE = "https://console.cloud.google.com/auth/clients"
 _MAX_SIZE = 65_536  # octets; Google's files have about 400
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """A client of the kind *Desktop app* (RFC 8252). Its secret proves nothing, but Google wants it."""
-
-    client_id: str
-    client_secret: Secret
-    auth_uri: str
-    token_uri: str
-    revocation_uri: str
-
-    @property
-    def public(self) -> dict[str, str]:
-        """The part that may stand in the configuration."""
-        names = ("client_id", "auth_uri", "token_uri", "revocation_uri")
-        return {name: getattr(self, name) for name in names}
-
-
 def client_from(fields: Mapping[str, Any], secret: Secret) -> Client:
     """The client with these fields of the configuration or of a stored token; absent addresses are Google's.
 
     Raises ``ConfigError`` for an address that a token may not be sent to.
     """
     token_uri = check_endpoint(fields.get("token_uri") or TOKEN_URI, "token_uri")
-    # Google's file does not name the address: it lies beside that for tokens.
-    revocation = fields.get("revocation_uri") or urljoin(token_uri.rstrip("/"), "revoke")
-    return Client(
-        client_id=str(fields.get("client_id", "")),
-        client_secret=secret,
-        auth_uri=check_endpoint(fields.get("auth_uri") or AUTH_URI, "auth_uri"),
-        token_uri=token_uri,
-        revocation_uri=check_endpoint(revocation, "revocation_uri"),
-    )
+    # Google's file does not name the address: it lies beside that for tokens. There is none for devices:
+    # Google does not let them send mail.
+    known = {"auth_uri": AUTH_URI, "token_uri": token_uri}
+    known["revocation_uri"] = urljoin(token_uri.rstrip("/"), "revoke")
+    return client_at({**fields, "device_uri": ""}, secret, **known)
 
 
 def read_client(path: Path) -> Client:

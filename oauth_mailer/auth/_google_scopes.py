@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from ..accounts import Account
 from ..errors import LoginRequired
 from ..i18n import _
-from ._google_tokens import SEND, scopes_of
+from ._oauth_tokens import scopes_of
 
-__all__ = ["ALL", "SENDING", "check_scopes"]
+__all__ = ["ALL", "SEND", "SENDING", "check_scopes"]
+
+SEND = "https://www.googleapis.com/auth/gmail.send"
+"""May send, and nothing else: it reads no mail, and not even the name of its own account."""
 
 ALL = "https://mail.google.com/"
 """May read, change and delete all mail too. Gmail's SMTP takes no less; Google calls it *restricted*."""

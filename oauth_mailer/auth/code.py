@@ -15,7 +15,7 @@ from ..stores import Secret, Slot, TokenStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CodeCredential", "check_code", "where_to_put"]
+__all__ = ["CodeCredential", "check_code", "forget", "slot", "where_to_put"]
 
 _INVISIBLE = "[\u200b-\u200f\u2060\ufeff]|\x1b\\[20[01]~"
 """What is copied from a web page along with a code and seen by nobody, and a terminal's marks of pasting."""
@@ -24,6 +24,17 @@ _INVISIBLE = "[\u200b-\u200f\u2060\ufeff]|\x1b\\[20[01]~"
 def open(account: Account, store: TokenStore, home: Path | str, timeout: float) -> CodeCredential:  # noqa: A001
     """The credential of an account with ``auth = "code"``."""
     return CodeCredential(account, store, home)
+
+
+def slot(account: Account) -> Slot:
+    """Where the code rests."""
+    return Slot(account.address, "code")
+
+
+def forget(account: Account, store: TokenStore, home: Path | str) -> None:
+    """Delete the code. Raises ``StoreError``."""
+    if store.writable:
+        store.delete(slot(account))
 
 
 class CodeCredential:
@@ -42,7 +53,7 @@ class CodeCredential:
         Raises ``LoginRequired`` where there is none, ``StoreError`` where the store failed, and the error
         with which the server refused this very code, while that stands.
         """
-        secret = self._store.get(Slot(self._account.address, "code"))
+        secret = self._store.get(slot(self._account))
         if not secret:
             raise LoginRequired(
                 _("The store {store} has no authorization code or password for {address}.").format(

@@ -1,35 +1,33 @@
-"""A bearer token for Google, refreshed when it is due: one refresh across threads and processes.
+"""Google: a person's consent to send mail by the Gmail API, or by SMTP.
 
-The consent itself (a person in a browser) is ``logins.consent``; here it is used, and revoked.
+What is particular to Google is here and in the walls ``_google_…``; the rest is in the walls ``_oauth_…``.
 """
 
 from __future__ import annotations
 
-import math
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from copy import copy
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from .. import private_file
-from ..accounts import Account, Accounts
-from ..errors import ConfigError, LoginRequired, MailerError, StoreError, TransientError
-from ..i18n import _, system_text
-from ..logs import Log
-from ..stores import Secret, TokenStore
-from ._google_age import ends_if_testing, given_at
-from ._google_client import Client, client_from, read_client
-from ._google_consent import IDENTITY, ConsentRequest
-from ._google_endpoint import Endpoint
-from ._google_refresh import refreshed
-from ._google_scopes import ALL, SENDING, check_scopes
-from ._google_tokens import Access, Consent, access_slot, consent_slot, scopes_of
+from ..accounts import Account
+from ..errors import ConfigError, LoginRequired, MailerError, SendError
+from ..i18n import N_, _
+from ..stores import Secret, Slot, TokenStore
+from ._google_age import ended_in_testing, ends_if_testing, looks_like_testing
+from ._google_client import client_from, read_client
+from ._google_scopes import ALL, SEND, SENDING, check_scopes
+from ._oauth_authority import Authority
+from ._oauth_client import Client
+from ._oauth_consent import ConsentRequest
+from ._oauth_credential import BearerCredential as GoogleCredential
+from ._oauth_credential import forget, keep, lock_file, revoke
+from ._oauth_endpoint import Endpoint
+from ._oauth_tokens import Access, Consent, access_slot, consent_slot, given_at, scopes_of
 
 __all__ = [
     "ALL",
+    "AUTHORITY",
     "IDENTITY",
     "SENDING",
     "Access",
@@ -49,12 +47,21 @@ __all__ = [
     "read_client",
     "revoke",
     "scopes_of",
+    "slot",
 ]
 
-LOCK_TIMEOUT = 120.0
-"""Seconds to wait for another process that refreshes: longer than its own time-outs."""
+IDENTITY = ("openid", "email")
+"""What lets Google say which account it was; OpenID Connect Core 1.0 §5.4."""
 
-_log = Log(__name__)
+_PLAINLY = {
+    "deleted_client": "invalid_client",
+    "disabled_client": "invalid_client",
+    "invalid_rapt": "access_denied",
+    "admin_policy_enforced": "access_denied",
+}
+"""Google's own words, as RFC 6749 §5.2 would have them."""
+
+_AUDIENCE = "https://console.cloud.google.com/auth/audience"
 
 
 def open(account: Account, store: TokenStore, home: Path | str, timeout: float) -> GoogleCredential:  # noqa: A001
@@ -66,207 +73,199 @@ def open(account: Account, store: TokenStore, home: Path | str, timeout: float) 
     return GoogleCredential(account, store, home, timeout=timeout)
 
 
-class GoogleCredential:
-    """An access token of one account; may be used from several threads at once.
+def slot(account: Account) -> Slot:
+    """Where the one secret rests that the account cannot do without."""
+    return consent_slot(account)
 
-    ``timeout``: seconds for one step on the network.
-    """
 
-    form: Literal["password", "bearer"] = "bearer"
+class Google(Authority):
+    """Google; see ``Authority``."""
 
-    def __init__(
-        self, account: Account, store: TokenStore, home: Path | str, *, timeout: float = math.inf
-    ) -> None:
-        self._account = account
-        self._timeout = timeout
-        self._store = store
-        self._home = home
-        self._lock = threading.Lock()
-        self._access: Access | None = None
-        self._last_good: float | None = None  # when the latest token came, seconds since 1970
-        self._failures = 0
-        self._failure: MailerError | None = None  # the latest
-        self._successor: tuple[Secret, Consent] | None = None  # what was kept, and what should replace it
+    name = "google"
+    title = "Google"
+    scopes = (SEND,)
+    identity = IDENTITY
+    sending = SENDING
+    takes = frozenset({"client_secrets", "service_account"})
+    own_domains = "gmail"
+    # So that a refresh token comes at all, and comes the second time too.
+    asked: Mapping[str, str] = {"access_type": "offline", "prompt": "consent"}
+    hosts = (".google.com", ".googleapis.com")
+    client_names = r".+\.apps\.googleusercontent\.com"
+    client_form = N_("Such names end in .apps.googleusercontent.com.")
+    connections = "https://myaccount.google.com/connections"
+    kept_form = '{"client_id": "…", "client_secret": "…", "refresh_token": "…"}'
 
-    def get(self) -> Secret:
-        """The token; see ``Credential.get``."""
-        return self.access().token
+    def client_from(self, fields: Mapping[str, Any], secret: Secret) -> Client:
+        """See ``Authority``."""
+        return client_from(fields, secret)
 
-    def renew(self, refused: Secret) -> Secret:
-        """Another token than the one that the server refused; see ``Credential.renew``."""
-        return self._usable(refused).token
+    def read_client(self, path: Path) -> Client:
+        """See ``Authority``."""
+        return read_client(path)
 
-    def access(self) -> Access:
-        """The token with its end and its scopes; see ``Ending.access``."""
-        return self._usable(refused=None)
+    def no_client(self, account: Account) -> ConfigError:
+        """See ``Authority``."""
+        return ConfigError(
+            _("Gmail needs an OAuth client of your own, and none is known here yet."),
+            code="client-missing",
+            hint=_(
+                "In a terminal, this leads you there, step by step: oauth-mailer login {address}\n"
+                "By yourself: enable the Gmail API in https://console.cloud.google.com, then\n"
+                "publish the app, or the login ends after 7 days: https://console.cloud.google.com/auth/audience\n"
+                "create a client of the type Desktop app and download its JSON, in\n"
+                "https://console.cloud.google.com/auth/clients\n"
+                "Then run: oauth-mailer login {address} --client-secrets FILE"
+            ).format(address=account.address),
+        )
 
-    def _usable(self, refused: Secret | None) -> Access:
-        failures = self._failures
-        with self._lock:
-            if not _fits(self._access, refused):
-                self._access = self._kept(refused)
-            if self._access is None:
-                if self._failure and self._failures != failures:
-                    raise copy(self._failure)  # it was asked for while this thread waited
-                self._access = self._renewed(refused)
-            return self._access
+    def with_client(self, account: Account) -> str:
+        """See ``Authority``."""
+        return _("Run: oauth-mailer login {address} --client-secrets FILE").format(address=account.address)
 
-    def _renewed(self, refused: Secret | None) -> Access:
+    def page(
+        self,
+        client: Client,
+        scopes: Sequence[str],
+        *,
+        redirect_uri: str,
+        state: Secret,
+        verifier: Secret,
+        who: str,
+    ) -> str:
+        """See ``Authority``; google-auth-oauthlib writes it."""
+        from urllib.parse import urlsplit
+
+        from google_auth_oauthlib.flow import Flow
+        from oauthlib.oauth2 import WebApplicationClient
+        from requests_oauthlib import OAuth2Session
+
+        session = OAuth2Session(client=WebApplicationClient(client.client_id), scope=list(scopes))
+        # oauthlib knows https only. Plain http is allowed on this very machine, and put back below.
+        asked_at = urlsplit(client.auth_uri)._replace(scheme="https").geturl()
+        config = {"auth_uri": asked_at, "token_uri": client.token_uri, "client_id": client.client_id}
+        flow = Flow(session, "installed", {"installed": config}, redirect_uri=redirect_uri)
+        flow.code_verifier = verifier.reveal()
+        address, _state = flow.authorization_url(state=state.reveal(), **self.asked, login_hint=who)
+        return f"{urlsplit(client.auth_uri).scheme}:{address.partition(':')[2]}"
+
+    def ask_to_refresh(self, endpoint: Endpoint, consent: Consent, scopes: Sequence[str]) -> None:
+        """See ``Authority``; google-auth asks."""
+        from google.oauth2.credentials import Credentials
+
+        client = consent.client
+        credentials = Credentials(
+            token=None,
+            refresh_token=consent.refresh_token.reveal(),
+            token_uri=client.token_uri,
+            client_id=client.client_id,
+            client_secret=client.client_secret.reveal(),
+        )
         try:
-            with _alone(self._account, self._store, self._home):
-                # Another process may have refreshed while this one waited.
-                return self._kept(refused) or self._refreshed()
-        except MailerError as error:
-            self._failures += 1
-            self._failure = copy(error)
+            credentials.refresh(endpoint)
+        except MailerError:
             raise
+        except Exception:  # noqa: BLE001 - an answer that makes no sense fails in the library in many ways
+            return  # not its error but the answer itself is read: the error's text may hold a token
 
-    def _kept(self, refused: Secret | None) -> Access | None:
-        try:
-            access = Access.kept(self._store.get(access_slot(self._account)))
-        except StoreError as error:
-            # It can be had again; whether the store works at all is seen when the consent is read.
-            _log.debug("%s: no access token from the store (%s)", self._account.address, error.code)
-            return None
-        if access is not None:
-            self._last_good = max(access.since, self._last_good or 0.0)
-        return access if _fits(access, refused) else None
+    def plain_scope(self, scope: str) -> str:
+        """See ``Authority``; this is what Google calls it in its answers."""
+        return "email" if scope == "https://www.googleapis.com/auth/userinfo.email" else scope
 
-    def _refreshed(self) -> Access:
-        account = self._account
-        kept, consent = self._read()
-        try:
-            access, successor = refreshed(account, consent, self._timeout, last_good=self._last_good)
-        except LoginRequired:
-            self._mark(required=True)
-            raise
-        if successor != consent.refresh_token:
-            # The old one may be worth nothing from now on: the new one is kept before anything else is done.
-            self._succeeded(kept, Consent(consent.client, successor))
-        _keep_access(account, self._store, access)
-        self._last_good = access.since
-        self._mark(required=False)
-        _log.info("%s: the access token was renewed", account.address)
-        return access
+    def mailbox(self, email: str) -> str:
+        """See ``Authority``. A Gmail mailbox has two domains, and dots do not count."""
+        local, _at, domain = email.lower().rpartition("@")
+        if domain in ("gmail.com", "googlemail.com"):
+            return local.partition("+")[0].replace(".", "") + "@gmail.com"
+        return f"{local}@{domain}"
 
-    def _read(self) -> tuple[Secret, Consent]:
-        """What is kept, and the consent to use: its successor, where that could not be kept."""
-        account = self._account
-        if not (kept := self._store.get(consent_slot(account))):
-            raise LoginRequired(
-                _("The store {store} has no consent for {address}.").format(
-                    store=self._store.kind, address=account.address
-                ),
-                code="secret-missing",
-                hint=_("Run: oauth-mailer login {address}").format(address=account.address),
+    def denied(self, account: Account, description: str) -> LoginRequired:
+        """See ``Authority``."""
+        error = super().denied(account, description)
+        error.hint += "\n" + _(
+            "If Google showed that the app is blocked, add your address as a test user, or publish the "
+            "app: {url}"
+        ).format(url=_AUDIENCE)
+        return error
+
+    def refusal(
+        self, account: Account, fields: Mapping[str, Any], text: str, last_good: float | None = None
+    ) -> SendError:
+        """See ``Authority``."""
+        word = fields.get("error")
+        if fields.get("error_subtype") == "invalid_rapt":  # a Workspace asks for the person every few hours
+            word = "invalid_rapt"
+        if word == "invalid_grant" and looks_like_testing(account, last_good):
+            return ended_in_testing(account, text)
+        if word == "invalid_grant":
+            return LoginRequired(
+                _(
+                    "Google no longer accepts the consent of {address}. It was revoked; or the Google "
+                    "password "
+                    "was changed; or it was not used for six months; or it was older than 7 days while "
+                    "the app "
+                    "is in Testing; or an administrator ended it; or the clock of this computer is wrong."
+                ).format(address=account.address),
+                code="consent-ended",
+                hint=_("Run: oauth-mailer login {address}").format(address=account.address)
+                + "\n"
+                + _("If it ended after 7 days, publish the app: {url}").format(url=_AUDIENCE),
+                text=text,
             )
-        if self._successor and self._successor[0] == kept:
-            return self._successor
-        return kept, Consent.read(account, kept)
+        error = super().refusal(account, {"error": _PLAINLY.get(str(word), word)}, text)
+        if error.code == "client-refused":
+            error.hint = _(
+                "Download its JSON again, then run: oauth-mailer login {address} --client-secrets FILE"
+            ).format(address=account.address)
+        return error
 
-    def _succeeded(self, kept: Secret, consent: Consent) -> None:
-        self._successor = (kept, consent)
-        if self._store.writable:
-            self._store.set(consent_slot(self._account), consent.line())
-            return
-        _log.warning(
-            "%s: its refresh token was replaced; the store %s cannot keep the new one beyond this process",
-            self._account.address,
-            self._store.kind,
+    def no_code(self, account: Account) -> ConfigError:
+        """See ``Authority``."""
+        error = super().no_code(account)
+        error.hint = _("For Gmail by SMTP with an app password, add --provider gmail-smtp.")
+        return error
+
+    def ends(self, account: Account) -> datetime | None:
+        """See ``Authority``."""
+        return ends_if_testing(account)
+
+    def ends_why(self, day: str, time: str) -> tuple[str, str]:
+        """See ``Authority``."""
+        return (
+            _("If your app is in testing, Google ends this consent on {day}, at {time} UTC.").format(
+                day=day, time=time
+            ),
+            _("See whether it says In production: {url}").format(url=_AUDIENCE),
         )
 
-    def _mark(self, *, required: bool) -> None:
-        """Note in the configuration that a login is needed, or no longer: for whoever lists the accounts."""
-        with suppress(ConfigError):  # a configuration that cannot be written must not keep a mail back
-            accounts = Accounts(self._home)
-            if self._account.address in accounts:
-                known = accounts.get(self._account.address)
-                if known.login_required != required and known.client == self._account.client:
-                    accounts.note_login_required(known.address, required=required)
-
-
-def keep(account: Account, store: TokenStore, home: Path | str, consent: Consent, access: Access) -> None:
-    """Keep a new consent in place of an older one. Raises ``StoreError``; the old one is then still there."""
-    with _alone(account, store, home):  # a refresh under way must not put the old consent's successor over it
-        with suppress(StoreError):  # that of an older consent, which may be another person's
-            store.delete(access_slot(account))
-        store.set(consent_slot(account), consent.line())
-        _keep_access(account, store, access)
-
-
-def forget(account: Account, store: TokenStore, home: Path | str) -> None:
-    """Delete what is kept of this account's consent. Raises ``StoreError``."""
-    if store.writable:
-        with _alone(account, store, home):  # a refresh under way must not leave anything behind
-            with suppress(StoreError):  # it ends by itself, and without the consent there is no other
-                store.delete(access_slot(account))
-            store.delete(consent_slot(account))
-
-
-def revoke(account: Account, store: TokenStore) -> bool:
-    """Revoke the consent at Google; False where there is none. It stays in the store.
-
-    One that Google does not know any more counts as revoked (RFC 7009 §2.2). Raises ``StoreError`` where it
-    cannot be read, and another ``MailerError`` where Google could not be asked or refused.
-    """
-    if not (line := store.get(consent_slot(account))):
-        return False
-    consent = Consent.read(account, line)
-    from urllib.parse import urlencode
-
-    endpoint = Endpoint(ca_file=account.ca_file, hide=(consent.refresh_token,))
-    answer = endpoint.post(
-        consent.client.revocation_uri, urlencode({"token": consent.refresh_token.reveal()})
-    )
-    if not 200 <= answer.status < 300 and endpoint.fields.get("error") != "invalid_token":
-        raise MailerError(
-            _("Google refused to revoke the consent (status {status}).").format(status=answer.status),
-            code="revocation-refused",
-            hint=_("Revoke it yourself: https://myaccount.google.com/connections"),
-            text=endpoint.said,
+    def too_much(self, account: Account, scopes: frozenset[str]) -> tuple[str, str] | None:
+        """See ``Authority``."""
+        if ALL not in scopes:
+            return None
+        return (
+            _("It may read and delete all mail too: {scopes}.").format(scopes=", ".join(sorted(scopes))),
+            _("To send by the Gmail API, gmail.send is enough, and whoever steals it can only send."),
         )
-    return True
+
+    def no_less(self, account: Account) -> str:
+        """See ``Authority``."""
+        return _("Gmail's SMTP takes no less.") if "smtp" in (account.transport, *account.fallback) else ""
+
+    def reaching(self, account: Account, way: str) -> str:
+        """See ``Authority``."""
+        if way == "gmail":
+            return _("Run: oauth-mailer login {address} --provider gmail").format(address=account.address)
+        return _(
+            "For a consent to {scope}, run: oauth-mailer login {address} --provider gmail-xoauth2\n"
+            "For a program that speaks the Gmail API: oauth-mailer token {address} --for api"
+        ).format(scope=ALL, address=account.address)
+
+    @property
+    def kept_alive(self) -> str:
+        """See ``Authority``."""
+        return _("The store had no token of it, so none was revoked. What Google still allows: {url}").format(
+            url=self.connections
+        )
 
 
-def _fits(access: Access | None, refused: Secret | None) -> bool:
-    return access is not None and access.good() and access.token != refused
-
-
-def _keep_access(account: Account, store: TokenStore, access: Access) -> None:
-    if not store.writable:
-        return
-    try:
-        store.set(access_slot(account), access.line())
-    except StoreError as error:
-        _log.debug("%s: the access token is not kept (%s)", account.address, error.code)
-
-
-def lock_file(account: Account, home: Path | str) -> Path:
-    """The file whose lock a refresh holds: one for each account, so that none waits for another."""
-    return Path(home) / "locks" / f"google-{sha256(str(consent_slot(account)).encode()).hexdigest()[:16]}"
-
-
-@contextmanager
-def _alone(account: Account, store: TokenStore, home: Path | str) -> Iterator[None]:
-    """Hold the account's lock against other processes, where they could know of a refresh at all."""
-    with ExitStack() as stack:
-        if store.writable:
-            try:
-                stack.enter_context(private_file.locked(lock_file(account, home), timeout=LOCK_TIMEOUT))
-            except TimeoutError as error:
-                raise TransientError(
-                    _("Another process has been renewing the token of {address} for too long.").format(
-                        address=account.address
-                    ),
-                    code="refresh-busy",
-                    hint=_("Nothing was sent; try again later."),
-                ) from error
-            except OSError as error:
-                raise StoreError(
-                    _("No lock can be had in {folder}: {reason}.").format(
-                        folder=home, reason=system_text(error.strerror) or error
-                    ),
-                    code="lock",
-                    hint=_("Set OAUTH_MAILER_HOME to a folder that you may write to."),
-                ) from error
-        yield
+AUTHORITY = Google()

@@ -19,12 +19,12 @@ from ..i18n import _, system_text
 from ..logs import Log
 from ..stores import Secret, Slot, TokenStore
 from ..wire.endpoint import check_endpoint
-from ._google_endpoint import Endpoint, nonsense
-from ._google_refresh import refusal
 from ._google_scopes import check_scopes
-from ._google_tokens import Access, access_slot, scopes_of
+from ._oauth_endpoint import Endpoint
+from ._oauth_tokens import Access, access_slot, scopes_of
+from .google import AUTHORITY
 
-__all__ = ["ServiceAccountCredential", "forget", "key_slot", "read_key"]
+__all__ = ["AUTHORITY", "ServiceAccountCredential", "forget", "key_slot", "read_key", "slot"]
 
 DELEGATION = "https://admin.google.com/ac/owl/domainwidedelegation"
 
@@ -106,7 +106,10 @@ class ServiceAccountCredential:
         from google.oauth2.service_account import Credentials
 
         endpoint = Endpoint(
-            ca_file=account.ca_file, hide=(Secret(key["private_key"]),), timeout=self._timeout
+            AUTHORITY.title,
+            ca_file=account.ca_file,
+            hide=(Secret(key["private_key"]),),
+            timeout=self._timeout,
         )
         try:
             credentials = Credentials.from_service_account_info(
@@ -118,17 +121,17 @@ class ServiceAccountCredential:
         except ValueError:
             if not endpoint.fields:
                 raise _damaged(account) from None  # its text may show a part of the key
-            raise nonsense() from None
+            raise endpoint.nonsense() from None
         except Exception:  # noqa: BLE001 - the answer itself is read: the library's error may hold the assertion
             raise self._failure(endpoint, key) from None
         if (access := Access.granted(endpoint.fields)) is None:
-            raise nonsense()
+            raise endpoint.nonsense()
         return access
 
     def _failure(self, endpoint: Endpoint, key: Mapping[str, str]) -> SendError:
         word = endpoint.fields.get("error")
         if not isinstance(word, str):
-            return nonsense()
+            return endpoint.nonsense()
         address = self._account.address
         if word in ("unauthorized_client", "access_denied"):
             return LoginRequired(
@@ -152,7 +155,7 @@ class ServiceAccountCredential:
                 hint=_again(self._account),
                 text=endpoint.said,
             )
-        return refusal(self._account, word, endpoint.said)
+        return AUTHORITY.refusal(self._account, endpoint.fields, endpoint.said)
 
 
 def key_slot(account: Account) -> Slot:
@@ -160,7 +163,12 @@ def key_slot(account: Account) -> Slot:
     return Slot(account.address, "service-account")
 
 
-def forget(account: Account, store: TokenStore) -> None:
+def slot(account: Account) -> Slot:
+    """Where the one secret rests that the account cannot do without."""
+    return key_slot(account)
+
+
+def forget(account: Account, store: TokenStore, home: Path | str) -> None:
     """Delete what is kept of it. Raises ``StoreError``."""
     if store.writable:
         with suppress(StoreError):  # it ends by itself within the hour

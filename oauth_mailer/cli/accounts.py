@@ -117,11 +117,12 @@ def _move(arguments: argparse.Namespace, output: Output) -> int:
 
 
 def _row(account: Account, *, is_default: bool) -> dict[str, Any]:
-    from ..auth.google import ends_if_testing
+    from ..auth import authority_of
     from ..logins import login_state
     from ..stores import store_kind
 
-    ends = ends_if_testing(account)
+    authority = authority_of(account)
+    ends = authority.ends(account) if authority else None
     return {
         "address": account.address,
         "name": account.name,

@@ -189,7 +189,7 @@ def _known(name: str, metavar: str) -> Iterator[tuple[str, str]]:
     if name == "provider":
         from ..providers import PROVIDERS
 
-        yield from ((one.name, _(one.title)) for one in PROVIDERS if one.auth in ("google", "code"))
+        yield from ((one.name, _(one.title)) for one in PROVIDERS)
     elif metavar == "KIND":
         from ..stores import kinds
 

@@ -52,9 +52,10 @@ VARIABLES = (
     ),
     Fact("OAUTH_MAILER_LANG", N_("the language: en, zh_CN (by default that of the locale)")),
     Fact("OAUTH_MAILER_GMAIL_ENDPOINT", N_("another root of the Gmail API: https, or http on this machine")),
+    Fact("OAUTH_MAILER_MICROSOFT_ENDPOINT", N_("another root of Microsoft's logins, as of a national cloud")),
     Fact("OAUTH_MAILER_DEBUG", N_("1 shows where a fault of ours is")),
     Fact("SSL_CERT_FILE", N_("certificates to trust in place of the system's")),
-    Fact("HTTPS_PROXY", N_("the proxy on the way to Google")),
+    Fact("HTTPS_PROXY", N_("the proxy on the way to Google and Microsoft")),
     Fact("NO_COLOR", N_("shows no colours")),
     Fact("BROWSER", N_("the program that opens the pages of a login")),
 )

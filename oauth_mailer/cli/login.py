@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..i18n import _, system_text
 from .arguments import Parser
 from .exits import OK, InputMissing, UsageError
+from .login_options import check, given
 from .output import Output
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _LONGEST_CODE = 16_384  # octets; no store takes a longer secret
 
 def summary() -> str:
     """What the command does."""
-    return _("set up an account: consent in the browser (Gmail) or an authorization code")
+    return _("set up an account: consent in the browser (Gmail, Outlook) or an authorization code")
 
 
 def parser() -> Parser:
@@ -37,13 +38,16 @@ def parser() -> Parser:
         summary=_(
             "Sets up an account, or renews its login. The provider is found from the address. Gmail: your "
             "browser opens Google's consent page; the first time, it leads you to the OAuth client that this "
-            "needs. Others: asks for the authorization code, proves it against "
+            "needs. Outlook.com and Microsoft 365: your browser opens Microsoft's, or you type a code on "
+            "another device. Others: asks for the authorization code, proves it against "
             "the server, and only then keeps it. The first account becomes the default one."
         ),
         examples=(
             "oauth-mailer login me@gmail.com",
             "oauth-mailer login me@gmail.com --client-secrets ~/Downloads/client_secret.json",
             "oauth-mailer login me@gmail.com --provider gmail-xoauth2",
+            "oauth-mailer login me@outlook.com --client-id 11111111-2222-3333-4444-555555555555",
+            "oauth-mailer login me@corp.example --provider microsoft365 --device",
             "oauth-mailer login me@qq.com",
             "oauth-mailer login me@corp.example --provider exmail",
             "oauth-mailer login me@corp.example --host mail.corp.example --smtp-port 587 --security starttls",
@@ -58,7 +62,7 @@ def parser() -> Parser:
         "--provider",
         metavar="NAME",
         help=_("the preset to use, for an own domain: {names}").format(
-            names=", ".join(provider.name for provider in PROVIDERS if provider.auth in ("google", "code"))
+            names=", ".join(provider.name for provider in PROVIDERS)
         ),
     )
     account.add_argument("--name", help=_("your name, as recipients see it"))
@@ -91,25 +95,45 @@ def parser() -> Parser:
         metavar="FILE",
         help=_("the JSON key of a Workspace service account that may act for ADDRESS; nobody is asked"),
     )
-    google.add_argument(
+    microsoft = made.group(_("Outlook.com and Microsoft 365"))
+    microsoft.add_argument(
+        "--client-id",
+        metavar="ID",
+        default="",
+        help=_("the Application (client) ID of your app registration (needed the first time)"),
+    )
+    microsoft.add_argument(
+        "--tenant",
+        default="",
+        help=_(
+            "consumers, organizations, common, or an organisation's domain or id (by default the address's)"
+        ),
+    )
+    microsoft.add_argument(
+        "--device",
+        action="store_true",
+        help=_("show a code to type on another device (by default where no browser can be opened)"),
+    )
+    consent = made.group(_("Consent"))
+    consent.add_argument(
         "--no-browser",
         action="store_true",
         help=_("print the address of the consent page instead of opening it"),
     )
-    google.add_argument(
+    consent.add_argument(
         "--port", type=int, default=0, help=_("listen for the answer on this port (by default any free one)")
     )
-    google.add_argument(
+    consent.add_argument(
         "--timeout",
         type=float,
         default=300.0,
         metavar="SECONDS",
         help=_("how long to wait for the consent (by default 300)"),
     )
-    google.add_argument(
+    consent.add_argument(
         "--check-identity",
         action="store_true",
-        help=_("ask Google for the address too, and refuse another account than ADDRESS"),
+        help=_("ask for the account's own address too, and refuse another one than ADDRESS"),
     )
     server = made.group(_("Any other server"))
     server.add_argument(
@@ -143,8 +167,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
             setattr(arguments, name, _readable(path))
     account = logins.account_for(
         arguments.address,
-        provider=arguments.provider
-        or ("gmail" if arguments.client_secrets or arguments.service_account else ""),
+        provider=arguments.provider or logins.provider_taking(arguments.address, given(arguments)),
         host=arguments.host or "",
         port=arguments.smtp_port,
         security=arguments.security or "",
@@ -154,7 +177,7 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         store=arguments.store or "",
         fallback=arguments.fallback or (),
     )
-    _check(arguments, account)
+    check(arguments, account)
     prompt = open_prompt(output, browser=not arguments.no_browser)
     guide = Guide(prompt, account.address)
     account = logins.login(
@@ -164,6 +187,9 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         client_secrets=arguments.client_secrets,
         service_account=arguments.service_account,
         make_client=guide if prompt.asks else None,
+        client_id=arguments.client_id,
+        tenant=arguments.tenant,
+        device=arguments.device or None,
         browser=not arguments.no_browser,
         port=arguments.port,
         timeout=arguments.timeout,
@@ -173,33 +199,6 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
     _tell(account, output)
     guide.offer_to_delete()
     return OK
-
-
-def _check(arguments: argparse.Namespace, account: Account) -> None:
-    """Refuse options that would be ignored: who gives one expects it to have an effect."""
-    google = account.preset.auth == "google"
-    by_key = bool(arguments.service_account)
-    wrong = {
-        "--code-stdin": google and arguments.code_stdin,
-        "--service-account": not google and by_key,
-        "--client-secrets": (by_key or not google) and arguments.client_secrets,
-        "--no-browser": (by_key or not google) and arguments.no_browser,
-        "--check-identity": (by_key or not google) and arguments.check_identity,
-    }
-    for option in (option for option, given in wrong.items() if given):
-        raise UsageError(
-            _("{option} does not go with {address}, which is set up as {provider}.").format(
-                option=option, address=account.address, provider=_(account.preset.title)
-            ),
-            code="usage",
-            hint=_("For Gmail by SMTP with an app password, add --provider gmail-smtp.")
-            if google
-            else _("Leave it out, or name the provider: --provider gmail"),
-        )
-    if not 0 <= arguments.port <= 65535 or not 0 < arguments.timeout <= 86_400:
-        raise UsageError(
-            _("--port or --timeout is out of range."), code="usage", hint=_("Run: oauth-mailer login --help")
-        )
 
 
 def _readable(name: str) -> str:

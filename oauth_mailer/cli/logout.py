@@ -37,6 +37,7 @@ def parser() -> Parser:
 def run(arguments: argparse.Namespace, output: Output) -> int:
     """Log out; returns the exit code. Raises ``MailerError``, also where only a part of it was done."""
     from .. import logins
+    from ..auth import asks_consent
     from .terminal import open_prompt
 
     account, revoked = logins.log_out(arguments.address, prompt=open_prompt(output))
@@ -50,13 +51,8 @@ def run(arguments: argparse.Namespace, output: Output) -> int:
         ).format(address=account.address),
         style="green",
     )
-    if account.auth == "google" and not revoked:
-        output.say(
-            _(
-                "The store had no token of it, so none was revoked. What Google still allows: "
-                "https://myaccount.google.com/connections"
-            )
-        )
+    if (authority := asks_consent(account)) is not None and not revoked:
+        output.say(authority.kept_alive)
     if account.auth == "code":
         output.say(
             _("Its code is still valid: cancel it in the settings of the mailbox if you no longer need it.")

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..accounts import Account, Accounts, home_folder
+from ..auth import asks_consent
 from ..errors import ConfigError
 from ..stores import Secret, TokenStore
-from . import clock, domain, google, machine, outbox, routes, secrets, smtp, ways
+from . import clock, consents, domain, gmail, machine, outbox, routes, secrets, smtp, ways
 from .finding import Finding, State
 from .patient import Check, Machine, Patient, Settings, examined
 
@@ -31,13 +32,13 @@ _OUTBOX = (Check("outbox", outbox.outbox),)
 _FIRST = (Check("store", secrets.store), Check("secret", secrets.secret, ("store",)))
 _CODE = (Check("login", secrets.login),)
 _CLOCK = (Check("clock", clock.clock),)
-_GOOGLE = (
-    Check("client", google.client, ("secret",)),
-    Check("consent", google.consent),
-    Check("scopes", google.scopes),
-    Check("token", google.token, ("client",), connects=True),
+_CONSENT = (
+    Check("client", consents.client, ("secret",)),
+    Check("consent", consents.consent),
+    Check("scopes", consents.scopes),
+    Check("token", consents.token, ("client",), connects=True),
 )
-_API = (Check("api", google.api, ("token", "scopes"), connects=True),)
+_API = (Check("api", gmail.api, ("token", "scopes"), connects=True),)
 _SMTP = (
     Check("dns", smtp.dns, connects=True),
     Check("tcp", smtp.tcp, ("dns",), connects=True),
@@ -137,15 +138,15 @@ def check_sending(
 
 def _patient(account: Account, accounts: Accounts, settings: Settings) -> Iterator[Finding]:
     patient = Patient(account, accounts, settings)
-    by_google, by_smtp = account.auth == "google", account.transport == "smtp"
+    by_consent, by_smtp = asks_consent(account) is not None, account.transport == "smtp"
     checks = [
         *_FIRST,
         *_WAY,
-        *(() if by_smtp and not by_google else _CLOCK),
-        *(_GOOGLE if by_google else _CODE),
+        *(() if by_smtp and not by_consent else _CLOCK),
+        *(_CONSENT if by_consent else _CODE),
         *(_API if account.transport == "gmail" else ()),
         *(_SMTP if by_smtp else ()),
-        *(_CLOCK if by_smtp and not by_google else ()),  # which is told by the conversation
+        *(_CLOCK if by_smtp and not by_consent else ()),  # which is told by the conversation
         *(_LOGIN if by_smtp else ()),
         *_DOMAIN,
         *_LAST,

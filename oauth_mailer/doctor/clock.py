@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from ..auth.google import given_at
+from ..auth import Authority, authority_of, given_at
 from ..errors import ConfigError, MailerError, OutcomeUnknown
 from ..i18n import _
 from .finding import Finding, ok, sentences, skipped
@@ -31,22 +31,21 @@ def clock(patient: Patient) -> Finding:
         raise _wrong(given.timestamp() - time.time(), _("the login of this account"))
     if patient.settings.offline:
         return ok(_("Nothing speaks against it; it was compared with no server's."))
-    if patient.account.auth == "google" or patient.account.transport == "gmail":
-        return _by_google(patient)
+    if (authority := authority_of(patient.account)) is not None:
+        return _by_authority(patient, authority)
     if patient.account.transport == "smtp":
         return _by_smtp(patient)
     return ok(_("Nothing speaks against it."))
 
 
-def _by_google(patient: Patient) -> Finding:
+def _by_authority(patient: Patient, authority: Authority) -> Finding:
     from urllib.parse import urlsplit
 
-    from ..auth.google import client_from
     from ..stores import Secret
     from ..wire.one_post import PostClient
 
     try:
-        url = client_from(patient.account.client, Secret("")).token_uri
+        url = authority.client_from(patient.account.client, Secret("")).token_uri
     except ConfigError:  # which the check of the client tells
         return skipped(_("Not checked: it needs {check}.").format(check="client"))
     client = PostClient(timeout=patient.settings.timeout, ca_file=patient.account.ca_file)
@@ -54,7 +53,7 @@ def _by_google(patient: Patient) -> Finding:
     try:
         answer = client.post(url, {}, _Nothing(), "GET")
     except MailerError as error:
-        text = _("Not compared: Google could not be asked.")
+        text = _("Not compared: {title} could not be asked.").format(title=authority.title)
         return skipped(text if isinstance(error, OutcomeUnknown) else sentences(text, error.message))
     finally:
         client.close()

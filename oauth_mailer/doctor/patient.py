@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..accounts import Account, Accounts
-from ..auth import Credential, open_credential
+from ..auth import Credential, open_credential, secret_slot
 from ..errors import ConfigError, MailerError
 from ..i18n import _, system_text
 from ..stores import Secret, Slot, StoreOptions, TokenStore, open_store, store_kind
@@ -82,11 +82,7 @@ class Patient(Machine):
     @property
     def slot(self) -> Slot:
         """The place of its secret."""
-        if self.account.auth == "google":
-            from ..auth.google import consent_slot
-
-            return consent_slot(self.account)
-        return Slot(self.account.address, "code")
+        return secret_slot(self.account) or Slot(self.account.address, "code")
 
     @cached_property
     def store(self) -> TokenStore:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..account import secret_sources
+from ..auth import asks_consent
 from ..auth.code import check_code, where_to_put
 from ..errors import LoginRequired, StoreError
 from ..i18n import _
@@ -17,16 +18,13 @@ from .patient import Patient
 
 __all__ = ["known_refused", "login", "secret", "store"]
 
-KNOWN = ("code", "google")
-"""Kinds of login of which the store's entry is known here."""
-
 
 def store(patient: Patient) -> Finding:
     """Whether the store can be opened and read: its kind, whether it is locked, whether it can be written."""
     if not patient.needs_login:
         return ok(_("This account shows no secret, so it needs no store."))
     opened = patient.store
-    if patient.account.auth in KNOWN:
+    if _is_known(patient):
         patient.line  # noqa: B018 - raises where it cannot be read: no keyring, a locked or an unsafe one
     text = {
         "keyring": _("The keyring answers ({what})."),
@@ -44,6 +42,11 @@ def store(patient: Patient) -> Finding:
             hint=_("Set path in [stores.encrypted_file] to a file that you may write, on a disk with room."),
         )
     return ok(sentences(shown, _("It can be written.")))
+
+
+def _is_known(patient: Patient) -> bool:
+    """Whether anything can be said of the entry in the store alone."""
+    return patient.account.auth == "code" or asks_consent(patient.account) is not None
 
 
 def _where(patient: Patient) -> str:
@@ -70,7 +73,7 @@ def secret(patient: Patient) -> Finding:
     account = patient.account
     if not patient.needs_login:
         return ok(_("None is needed."))
-    if account.auth not in KNOWN:
+    if not _is_known(patient):
         return ok(_("Not looked at: a login by {auth} is proven as a whole.").format(auth=account.auth))
     if not patient.line:
         raise LoginRequired(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..accounts import Account
+from ..auth import asks_consent
 from ..errors import ConfigError
 from ..i18n import N_, _
 from .finding import Finding, ok, sentences
@@ -46,7 +47,7 @@ _FAMILIES = (
 
 
 def way(patient: Patient) -> Iterable[Finding]:
-    """Which of its provider's ways the account sends by, and which others there are."""
+    """Which of its provider's ways the account sends by or consents by, and which others there are."""
     account = patient.account
     for family in _FAMILIES:
         if account.provider not in {one.preset for one in family}:
@@ -54,6 +55,14 @@ def way(patient: Patient) -> Iterable[Finding]:
         used = next((one for one in family if _uses(account, one)), family[0])
         others = ", ".join(one.preset for one in family if one is not used)
         yield ok(sentences(_(used.text), _("Its other ways, for --provider: {names}.").format(names=others)))
+    authority = asks_consent(account)
+    if authority is not None and "device" in authority.takes:
+        yield ok(
+            sentences(
+                _("By SMTP, with a consent to send, which opens nothing else."),
+                _("Two ways to consent: in the browser of this computer, or on another device, by --device."),
+            )
+        )
 
 
 def _uses(account: Account, one: _Way) -> bool:

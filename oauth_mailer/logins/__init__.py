@@ -16,16 +16,16 @@ from typing import Literal
 
 from ..account import secret_sources
 from ..accounts import Account, Accounts, home_folder
-from ..auth import Prompt
+from ..auth import Prompt, asks_consent, authority_named, authority_of, forget_secret
 from ..errors import ConfigError, LoginRequired, MailerError, StoreError
 from ..i18n import _
 from ..refusals import Refusals
-from ..stores import Secret, Slot, StoreOptions, TokenStore, open_store, store_kind
+from ..stores import Secret, StoreOptions, TokenStore, open_store, store_kind
 from ..stores.memory import MemoryStore
 from .codes import log_in_by_code, prove
-from .describe import account_for
+from .describe import account_for, provider_taking
 
-__all__ = ["account_for", "log_out", "login", "login_state", "logout"]
+__all__ = ["account_for", "log_out", "login", "login_state", "logout", "provider_taking"]
 
 
 class Nobody:
@@ -59,6 +59,9 @@ def login(
     client_secrets: Path | str | None = None,
     service_account: Path | str | None = None,
     make_client: Callable[[], Path | str] | None = None,
+    client_id: str = "",
+    tenant: str = "",
+    device: bool | None = None,
     browser: bool = True,
     port: int = 0,
     timeout: float = 300.0,
@@ -73,18 +76,27 @@ def login(
     nobody can be; ``code``: an authorization code or password, in place of asking. For Google:
     ``client_secrets``: the JSON file of the OAuth client, needed the first time; ``service_account``: the key
     file of a Workspace service account that may act for the address, in place of a consent; ``make_client``:
-    called where a client is needed and none is known; leads a person to one, and gives its JSON file;
-    ``browser``: whether to open one; ``port``: where to listen for the answer, 0 for any; ``timeout``:
-    seconds to wait for it; ``check_identity``: whether to ask for the address too and compare. ``default``:
-    make it the default account; ``home``: the folder of the configuration; ``store``: a token store in place
-    of that configured.
+    called where a client is needed and none is known; leads a person to one, and gives its JSON file. For
+    Microsoft: ``client_id``: of the app registration, needed the first time; ``tenant``: ``consumers``,
+    ``organizations``, ``common``, or an organisation's domain or id, by default that of the address.
+    ``device``: whether to ask by a code that is typed on another device, by default where no browser can be
+    opened and the authority lets it; ``browser``: whether to open one; ``port``: where to listen for the
+    answer, 0 for any; ``timeout``: seconds to wait for it; ``check_identity``: whether to ask for the address
+    too and compare. ``default``: make it the default account; ``home``: the folder of the configuration;
+    ``store``: a token store in place of that configured.
 
     Raises ``LoginRequired`` where the person or the provider refused, ``ConfigError``, ``StoreError``, or the
     ``SendError`` of a provider that could not be asked. Then the old login is untouched.
     """
     if isinstance(account, str):
-        google = client_secrets or service_account
-        account = account_for(account, provider="gmail" if google else "", home=home)
+        words = {
+            "client_secrets": client_secrets,
+            "service_account": service_account,
+            "client_id": client_id,
+            "tenant": tenant,
+        }
+        given = [word for word, value in words.items() if value]
+        account = account_for(account, provider=provider_taking(account, given, home=home), home=home)
     prompt = prompt or Nobody()
     accounts = Accounts(home)
     account = replace(account, logged_in=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -107,22 +119,27 @@ def login(
         from .keys import log_in_by_key
 
         account = log_in_by_key(account, opened, accounts, service_account)
-    elif account.auth in ("google", "service_account"):
-        from .consent import log_in_by_consent
+    elif (authority := authority_of(account)) is not None:
+        from .consent import Wishes, log_in_by_consent
 
-        account = replace(account, auth="google")
-
+        if code is not None:
+            raise authority.no_code(account)
         account = log_in_by_consent(
-            account,
+            replace(account, auth=authority.name),
             opened,
             prompt,
             accounts,
-            client_secrets=client_secrets,
-            make_client=make_client,
-            browser=browser,
-            port=port,
-            timeout=timeout,
-            check_identity=check_identity,
+            Wishes(
+                client_secrets=client_secrets,
+                make_client=make_client,
+                client_id=client_id,
+                tenant=tenant,
+                device=device,
+                browser=browser,
+                port=port,
+                timeout=timeout,
+                check_identity=check_identity,
+            ),
         )
     else:
         log_in_by_code(account, opened, prompt, accounts, Secret(code) if isinstance(code, str) else code)
@@ -169,7 +186,7 @@ def log_out(
         return account, False
     opened = store or _open_store(account, accounts, prompt or Nobody())
     revoked, trouble = _revoked(account, opened)
-    _forget(account, opened, accounts.home)
+    forget_secret(account, opened, accounts.home)
     Refusals(accounts.home).forget(account.address)
     if account.address in accounts:
         accounts.remove(account.address)
@@ -214,29 +231,16 @@ def _open_store(account: Account, accounts: Accounts, prompt: Prompt) -> TokenSt
 
 def _revoked(account: Account, store: TokenStore) -> tuple[bool, MailerError | None]:
     """Revoke what can be revoked: whether there was anything, and the error where that failed."""
-    if account.auth != "google":
+    if asks_consent(account) is None:
         return False, None
-    from ..auth import google
+    from ..auth import revoke
 
     try:
-        return google.revoke(account, store), None
+        return revoke(account, store), None
     except StoreError:
         raise
     except MailerError as error:
         return False, error
-
-
-def _forget(account: Account, store: TokenStore, home: Path) -> None:
-    if account.auth == "google":
-        from ..auth import google
-
-        google.forget(account, store, home)
-    elif account.auth == "service_account":
-        from ..auth import service_account
-
-        service_account.forget(account, store)
-    elif store.writable:
-        store.delete(Slot(account.address, "code"))
 
 
 def _not_revoked(account: Account, trouble: MailerError) -> MailerError:
@@ -244,6 +248,7 @@ def _not_revoked(account: Account, trouble: MailerError) -> MailerError:
     error.message = _("{address} is forgotten here, but its token could not be revoked: {reason}").format(
         address=account.address, reason=trouble.message
     )
-    error.hint = _("Revoke it yourself: https://myaccount.google.com/connections")
+    if (authority := authority_named(account.auth)) is not None:
+        error.hint = _("Revoke it yourself: {url}").format(url=authority.connections)
     error.args = (error.message,)
     return error

@@ -9,115 +9,186 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..accounts import Account, Accounts, home_folder
-from ..auth import Prompt, google, open_credential
-from ..auth.google import (
-    IDENTITY,
+from ..auth import (
     Access,
+    Authority,
     Client,
     Consent,
     ConsentRequest,
+    Prompt,
     access_slot,
+    asks_consent,
+    authority_of,
     consent_slot,
+    forget_secret,
+    keep,
+    open_credential,
     scopes_of,
 )
-from ..errors import ConfigError, LoginRequired, MailerError
+from ..errors import MailerError
 from ..i18n import _
-from ..replies import readable
 from ..stores import Secret, TokenStore, store_kind
 from ..stores.memory import MemoryStore
-from ..wire.loopback import Answer, Listener
+from ..values import dataclass
+from ..wire.loopback import Listener
 from .codes import prove, refuse_unkept
-from .ssh import ssh_host
+from .device import ask_by_code
+from .page import answer_of, code_of, show
 
-__all__ = ["log_in_by_consent"]
+__all__ = ["Wishes", "log_in_by_consent"]
 
-_MOST_LINES = 50
-"""Lines that are looked at for the answer: a program that floods us with others is not heard for ever."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How to log in by consent; see ``logins.login``."""
+
+    client_secrets: Path | str | None
+    make_client: Callable[[], Path | str] | None
+    client_id: str
+    tenant: str
+    device: bool | None
+    browser: bool
+    port: int
+    timeout: float
+    check_identity: bool
 
 
 def log_in_by_consent(
-    account: Account,
-    store: TokenStore,
-    prompt: Prompt,
-    accounts: Accounts,
-    *,
-    client_secrets: Path | str | None,
-    make_client: Callable[[], Path | str] | None,
-    browser: bool,
-    port: int,
-    timeout: float,
-    check_identity: bool,
+    account: Account, store: TokenStore, prompt: Prompt, accounts: Accounts, wishes: Wishes
 ) -> Account:
     """Ask a person for consent, keep the token, and write the account down; returns it as it was written.
 
-    For the parameters and errors see ``logins.login``. A store that cannot be written has to hold the consent
-    already; then it is proven by a refresh, and nobody is asked.
+    For the errors see ``logins.login``. A store that cannot be written has to hold the consent already; then
+    it is proven by a refresh, and nobody is asked.
     """
-    known = _known_client(account, store, accounts)
-    given = google.read_client(Path(client_secrets).expanduser()) if client_secrets else None
+    authority = authority_of(account)
+    if authority is None:
+        raise AssertionError("who asks for a code is asked for no consent")
+    known = _known_client(authority, account, store, accounts)
+    given = _given_client(authority, account, known, wishes)
     if not store.writable:
         return _already_there(replace(account, client=given.public) if given else account, store, accounts)
     client = given or known
     if client is None:
-        if make_client is None:
-            raise _no_client(account)
-        client = google.read_client(Path(make_client()))
-    asked = [one for one in scopes_of(account) if one not in IDENTITY]
+        if wishes.make_client is None or "client_secrets" not in authority.takes:
+            raise authority.no_client(account)
+        client = authority.read_client(Path(wishes.make_client()))
+    asked = [one for one in scopes_of(account) if one not in authority.identity]
     asked = asked or [*scopes_of(replace(account, scopes=()))]
-    scopes = (*asked, *IDENTITY) if check_identity else account.scopes
+    scopes = (*asked, *authority.identity) if wishes.check_identity else account.scopes
     new = replace(account, client=client.public, scopes=scopes, login_required=False)
-    state = Secret(secrets.token_urlsafe(32))
-    with Listener(state, port=port, timeout=timeout) as listener:
-        request = ConsentRequest(new, client, listener.redirect_uri, state)
-        opened = _show(request.url(), listener, prompt, browser=browser)
-        try:
-            consent, access = request.exchange(_code(_answer(listener, prompt, ask=not opened), new))
-            if new.transport == "smtp":
-                consent, access = _proven(new, consent, access, prompt, accounts)
-            old = store.get(consent_slot(new))
-            google.keep(new, store, accounts.home, consent, access)
-            _write_down(new, store, accounts, old)
-        except MailerError as error:
-            listener.show(_("The login did not succeed"), f"{error.message}\n{error.hint}", good=False)
-            raise
-        listener.show(
-            _("{address} is ready").format(address=new.address), _next_step(new, accounts.home), good=True
-        )
-    if consent_slot(account) != consent_slot(new) and account.client:
+    login = _Login(account=new, client=client, store=store, prompt=prompt, accounts=accounts, wishes=wishes)
+    if wishes.device:
+        if not client.device_uri:
+            raise authority.no_device(account)
+        login.by_device()
+    else:
+        login.by_page(authority)
+    if account.client and consent_slot(account) != consent_slot(new):
         with suppress(MailerError):  # of another client or scope: it is never asked for again
-            google.forget(account, store, accounts.home)
+            forget_secret(account, store, accounts.home)
     return new
 
 
-def _proven(
-    account: Account, consent: Consent, access: Access, prompt: Prompt, accounts: Accounts
-) -> tuple[Consent, Access]:
-    """Log in at the server once; what to keep then: a token that was renewed meanwhile has a successor.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Login:
+    """One login: ``account`` as it will be written down."""
 
-    What is proven rests in a store of its own: an older consent stays until the new one works.
-    """
-    prompt.say(_("The token is now tried at {host}.").format(host=account.server.host))
-    candidate = MemoryStore()
-    candidate.set(consent_slot(account), consent.line())
-    candidate.set(access_slot(account), access.line())
-    prove(account, candidate, accounts)
-    line = candidate.get(consent_slot(account))
-    kept = Access.kept(candidate.get(access_slot(account)))
-    return Consent.read(account, line) if line else consent, kept or access
+    account: Account
+    client: Client
+    store: TokenStore
+    prompt: Prompt
+    accounts: Accounts
+    wishes: Wishes
+
+    def by_page(self, authority: Authority) -> None:
+        """In the browser, which brings the answer back to this computer; or by a code, where it has none."""
+        state, wishes, prompt = Secret(secrets.token_urlsafe(32)), self.wishes, self.prompt
+        with Listener(
+            state, port=wishes.port, timeout=wishes.timeout, redirect=authority.redirect
+        ) as listener:
+            request = ConsentRequest(self.account, self.client, listener.redirect_uri, state)
+            url = request.url()
+            opened = wishes.browser and prompt.open_browser(url)
+            if opened or not wishes.browser or not self.client.device_uri or wishes.device is False:
+                show(url, listener, prompt, authority, opened=opened)
+                try:
+                    answer = answer_of(listener, prompt, ask=not opened)
+                    self._keep(*request.exchange(code_of(answer, self.account, authority)))
+                except MailerError as error:
+                    listener.show(
+                        _("The login did not succeed"), f"{error.message}\n{error.hint}", good=False
+                    )
+                    raise
+                title = _("{address} is ready").format(address=self.account.address)
+                listener.show(title, _next_step(self.account, authority, self.accounts.home), good=True)
+                return
+        self.by_device()
+
+    def by_device(self) -> None:
+        """By a code that the person types on another device."""
+        self._keep(*ask_by_code(self.account, self.client, self.prompt, self.wishes.timeout))
+
+    def _keep(self, consent: Consent, access: Access) -> None:
+        account, store, accounts = self.account, self.store, self.accounts
+        if account.transport == "smtp":
+            consent, access = self._proven(consent, access)
+        old = store.get(consent_slot(account))
+        keep(account, store, accounts.home, consent, access)
+        try:
+            accounts.add(account)
+        except MailerError:
+            with suppress(MailerError):  # the first error is the one to tell
+                forget_secret(account, store, accounts.home)
+                if old is not None:
+                    store.set(consent_slot(account), old)
+            raise
+
+    def _proven(self, consent: Consent, access: Access) -> tuple[Consent, Access]:
+        """Log in at the server once; what to keep then: a token that was renewed meanwhile has a successor.
+
+        What is proven rests in a store of its own: an older consent stays until the new one works.
+        """
+        account = self.account
+        self.prompt.say(_("The token is now tried at {host}.").format(host=account.server.host))
+        candidate = MemoryStore()
+        candidate.set(consent_slot(account), consent.line())
+        candidate.set(access_slot(account), access.line())
+        prove(account, candidate, self.accounts)
+        line = candidate.get(consent_slot(account))
+        kept = Access.kept(candidate.get(access_slot(account)))
+        return Consent.read(account, line) if line else consent, kept or access
 
 
-def _known_client(account: Account, store: TokenStore, accounts: Accounts) -> Client | None:
+def _given_client(
+    authority: Authority, account: Account, known: Client | None, wishes: Wishes
+) -> Client | None:
+    """The client that the person names, or the known one in another tenant."""
+    if wishes.client_secrets:
+        return authority.read_client(Path(wishes.client_secrets).expanduser())
+    client_id = wishes.client_id or (known.client_id if known and wishes.tenant else "")
+    return authority.client_named(account, client_id, wishes.tenant) if client_id else None
+
+
+def _known_client(
+    authority: Authority, account: Account, store: TokenStore, accounts: Accounts
+) -> Client | None:
     """The client of this account, or of another one here: one client serves all accounts of a person.
 
     Reads the store even where nothing is known: whether it works is found out before a person is asked.
     """
-    others = [one for one in accounts if one.auth == "google" and one.client and _same_store(one, store)]
+    same = [one for one in accounts if asks_consent(one) is authority]
+    others = [one for one in same if one.client and _same_store(one, store)]
     for one in [account, *others]:
         line = store.get(consent_slot(one))
         if line and one.client:
             with suppress(MailerError):  # what cannot be read is replaced by this login
-                return Consent.read(one, line).client
-    return google.client_from(account.client, Secret("")) if account.client else None
+                client = Consent.read(one, line).client
+                if one is account or "tenant" not in authority.takes:
+                    return client
+                # One app serves all accounts of a person, but each asks in its own tenant.
+                return authority.client_named(account, client.client_id, "")
+    return authority.client_from(account.client, Secret("")) if account.client else None
 
 
 def _same_store(account: Account, store: TokenStore) -> bool:
@@ -136,113 +207,12 @@ def _already_there(account: Account, store: TokenStore, accounts: Accounts) -> A
     return new
 
 
-def _no_client(account: Account) -> ConfigError:
-    return ConfigError(
-        _("Gmail needs an OAuth client of your own, and none is known here yet."),
-        code="client-missing",
-        hint=_(
-            "In a terminal, this leads you there, step by step: oauth-mailer login {address}\n"
-            "By yourself: enable the Gmail API in https://console.cloud.google.com, then\n"
-            "publish the app, or the login ends after 7 days: https://console.cloud.google.com/auth/audience\n"
-            "create a client of the type Desktop app and download its JSON, in\n"
-            "https://console.cloud.google.com/auth/clients\n"
-            "Then run: oauth-mailer login {address} --client-secrets FILE"
-        ).format(address=account.address),
-    )
-
-
-def _show(url: str, listener: Listener, prompt: Prompt, *, browser: bool) -> bool:
-    """Bring the page before the person; whether a browser shows it on this machine."""
-    if browser and prompt.open_browser(url):
-        prompt.say(_("Your browser shows Google's page: allow it there. If it does not, open this address:"))
-        prompt.say(url)
-        return True
-    prompt.say(_("Open this address in a browser, and allow it there:"))
-    prompt.say(url)
-    port = int(listener.redirect_uri.rstrip("/").rpartition(":")[2])
-    host = ssh_host()
-    prompt.say(
-        _(
-            "On another computer the browser ends on a page that cannot be loaded: paste the whole address "
-            "of that page here.\n"
-            "Or forward the port first, and the page loads: ssh -L {port}:127.0.0.1:{port} HOST"
-        ).format(port=port)
-        if host is None
-        else _(
-            "You are here over SSH: the browser on your own computer ends on a page that cannot be loaded. "
-            "Paste the whole address of that page here.\n"
-            "Or first type the next line in a second terminal of your own computer, and the page loads. "
-            "(If you reach this computer by another name than {host}, write that.)\n"
-            "{command}"
-        ).format(host=host.address, command=host.forward(port))
-    )
-    return False
-
-
-def _answer(listener: Listener, prompt: Prompt, *, ask: bool) -> Answer:
-    for _number in range(_MOST_LINES if ask else 0):
-        line = prompt.ask(_("Address of the page that failed to load:"), listener.done)
-        if line is None:
-            break
-        if listener.done.is_set() or listener.take(line):
-            break
-        if line.strip():
-            prompt.say(
-                _(
-                    "That is not the answer to this login. It is an address that begins with {redirect} and "
-                    "holds code= and state=."
-                ).format(redirect=listener.redirect_uri)
-            )
-    if (answer := listener.wait()) is None:
-        raise LoginRequired(
-            _("Nobody answered the consent page in time. Nothing was changed."),
-            code="consent-timeout",
-            hint=_("Start the login again; --timeout SECONDS gives more time."),
-        )
-    return answer
-
-
-def _code(answer: Answer, account: Account) -> Secret:
-    if not answer.error:
-        return answer.code
-    if answer.error == "access_denied":
-        raise LoginRequired(
-            _("The consent was denied on Google's page. Nothing was changed."),
-            code="consent-denied",
-            hint=_(
-                "To allow it after all, run: oauth-mailer login {address}\n"
-                "If Google showed that the app is blocked, add your address as a test user, or publish the "
-                "app: https://console.cloud.google.com/auth/audience"
-            ).format(address=account.address),
-        )
-    raise LoginRequired(
-        _("Google refused the consent: {error}. Nothing was changed.").format(
-            error=readable(answer.error.encode("utf-8", "replace"))
-        ),
-        code="consent-refused",
-        hint=_("Check the client in Google's console, then run: oauth-mailer login {address}").format(
-            address=account.address
-        ),
-    )
-
-
-def _write_down(account: Account, store: TokenStore, accounts: Accounts, old: Secret | None) -> None:
-    try:
-        accounts.add(account)
-    except MailerError:
-        with suppress(MailerError):  # the first error is the one to tell
-            google.forget(account, store, accounts.home)
-            if old is not None:
-                store.set(consent_slot(account), old)
-        raise
-
-
-def _next_step(account: Account, home: Path) -> str:
+def _next_step(account: Account, authority: Authority, home: Path) -> str:
     kept = (
-        _("{address} is ready: {provider}, its secret in the store {store}.")
-        if scopes_of(account) != scopes_of(Account(address=account.address))  # more than to send mail
-        else _("It may send mail, and nothing else. Its token rests in the store {store}.")
-    ).format(address=account.address, provider=account.preset.title, store=account.store)
+        _("It may send mail, and nothing else. Its token rests in the store {store}.")
+        if set(scopes_of(account)) <= set(authority.scopes)
+        else _("{address} is ready: {provider}, its secret in the store {store}.")
+    ).format(address=account.address, provider=_(account.preset.title), store=account.store)
     if home != home_folder():  # of a program that has one of its own: the command would find no account
         return kept
     command = 'oauth-mailer send --from {address} --to {address} --subject Hello --text "It works."'

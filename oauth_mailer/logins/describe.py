@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from ..accounts import Account, Accounts
 from ..address import Address
+from ..auth import authorities, authority_named
 from ..errors import ConfigError
 from ..i18n import _
 from ..providers import CUSTOM, PROVIDERS, Provider, provider_for, provider_named
 
-__all__ = ["account_for"]
+__all__ = ["account_for", "provider_taking"]
 
 
 def account_for(
@@ -44,8 +45,6 @@ def account_for(
     old = accounts.get(mailbox.email) if mailbox.email in accounts else None
     host, port = _split_port(host, port)
     preset = _preset(mailbox.email, provider, host, old)
-    if preset.auth not in ("google", "code", "none"):
-        _refuse_oauth(mailbox.email, preset)
     words: dict[str, Any] = {"username": username, "ca_file": ca_file, "store": store}
     if host or port or security:
         words |= {"host": host or (old.host if old else ""), "port": port, "security": security}
@@ -89,6 +88,22 @@ def _consenting(account: Account) -> Account:
     return account if ALL in asked else replace(account, scopes=(ALL, *kept))
 
 
+def provider_taking(address: str, options: Collection[str], *, home: Path | str | None = None) -> str:
+    """The provider that these options of a login imply; empty where the address says it itself.
+
+    ``options``: names as in ``Authority.takes``, of the options that were given.
+    """
+    accounts, email = Accounts(home), Address.parse(address).email
+    known = accounts.get(email).preset if email in accounts else provider_for(email)
+    if known is not None and authority_named(known.auth) is not None:
+        return ""  # whether they go with it is another question
+    for option in options:
+        takers = [one.own_domains for one in authorities() if option in one.takes and one.own_domains]
+        if takers and option != "device":  # with which no provider is meant, only a way to log in
+            return takers[0]
+    return ""
+
+
 def _preset(address: str, provider: str, host: str, old: Account | None) -> Provider:
     if provider:
         if (named := provider_named(provider)) is None:
@@ -102,7 +117,9 @@ def _preset(address: str, provider: str, host: str, old: Account | None) -> Prov
     if host:
         # A server that is somebody's preset brings what is known of it; a strange one is taken as it is.
         usable = [preset for preset in (known, *PROVIDERS) if preset is not None and preset.auth == "code"]
-        for preset in usable:
+        # Where a server takes no code, its preset says what it takes instead.
+        others = [preset for preset in PROVIDERS if preset.auth != "code" and preset.transport == "smtp"]
+        for preset in (*usable, *others):
             if any(server.host == host.lower() for server in preset.servers):
                 return preset
         return known if known in usable and known is not None else CUSTOM
@@ -117,18 +134,6 @@ def _preset(address: str, provider: str, host: str, old: Account | None) -> Prov
             ).format(address=address),
         )
     return known
-
-
-def _refuse_oauth(address: str, preset: Provider) -> NoReturn:
-    raise ConfigError(
-        _(
-            "{title} takes no password or code any more, only OAuth, which this version cannot do for it."
-        ).format(title=_(preset.title)),
-        code="oauth-unsupported",
-        hint=_("Use another account, or a relay of yours: oauth-mailer login {address} --host HOST").format(
-            address=address
-        ),
-    )
 
 
 def _split_port(host: str, port: int) -> tuple[str, int]:

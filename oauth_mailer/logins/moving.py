@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..account import account_from, table_from
 from ..accounts import Account, Accounts
+from ..auth import asks_consent, secret_slot
 from ..errors import ConfigError, StoreError
 from ..i18n import _, system_text
 from ..stores import Secret, Slot, StoreOptions, TokenStore, open_store, store_kind
@@ -88,7 +89,7 @@ def export_secret(
             hint=_("Name another account."),
         )
     secret = _read(account, slots[0][1], accounts, ask_passphrase)
-    if account.auth == "google":  # the public part of its client stands in the configuration
+    if asks_consent(account) is not None:  # the public part of its client stands in the configuration
         fields = {**account.client, **json.loads(secret.reveal())}
         secret = Secret(json.dumps(fields, separators=(",", ":")))
     try:
@@ -165,19 +166,8 @@ def import_accounts(
 
 def _slots(accounts: Sequence[Account]) -> list[tuple[Account, Slot]]:
     """The secrets that an account cannot do without; others can be had again."""
-    found: list[tuple[Account, Slot]] = []
-    for account in accounts:
-        if account.auth == "google":
-            from ..auth.google import consent_slot
-
-            found.append((account, consent_slot(account)))
-        elif account.auth == "service_account":
-            from ..auth.service_account import key_slot
-
-            found.append((account, key_slot(account)))
-        elif account.auth != "none":
-            found.append((account, Slot(account.address, "code")))
-    return found
+    slots = [(account, secret_slot(account)) for account in accounts]
+    return [(account, slot) for account, slot in slots if slot is not None]
 
 
 def _read(

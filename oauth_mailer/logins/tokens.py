@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..accounts import Account, Accounts
-from ..auth import Ending, open_credential
+from ..auth import Ending, authority_of, open_credential, scopes_of
 from ..errors import ConfigError, LoginRequired
 from ..i18n import _
 from ..stores import Secret, StoreOptions, TokenStore, open_store, store_kind
@@ -17,8 +17,6 @@ from ..values import dataclass
 __all__ = ["AccessToken", "Use", "access_token"]
 
 Use = Literal["smtp", "api"]
-
-_GOOGLE = frozenset({"google", "service_account"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +85,15 @@ def _told(account: Account, token: Secret, expires: datetime | None, scopes: tup
 
 
 def _asked(account: Account) -> tuple[str, ...]:
-    if account.auth not in _GOOGLE:
+    if authority_of(account) is None:
         return account.scopes or account.preset.scopes
-    from ..auth.google import scopes_of
-
     return scopes_of(account)
 
 
 def _check(account: Account, use: Use, scopes: tuple[str, ...]) -> None:
     """Whether a token with these scopes serves this use."""
-    if account.auth not in _GOOGLE:
+    authority, way = authority_of(account), "gmail" if use == "api" else "smtp"
+    if authority is None or way not in authority.sending:
         if use == "smtp" and account.transport == "smtp":
             return
         raise ConfigError(
@@ -104,9 +101,8 @@ def _check(account: Account, use: Use, scopes: tuple[str, ...]) -> None:
             code="token-none",
             hint=_("Leave out --for api: its token is for SMTP."),
         )
-    from ..auth.google import ALL, SENDING
-
-    if SENDING["gmail" if use == "api" else "smtp"] & set(scopes):
+    enough = {authority.plain_scope(one) for one in authority.sending[way]}
+    if not enough.isdisjoint(map(authority.plain_scope, scopes)):
         return
     raise LoginRequired(
         (
@@ -115,10 +111,5 @@ def _check(account: Account, use: Use, scopes: tuple[str, ...]) -> None:
             else _("The token of {address} is for {scopes}, with which the Gmail API sends nothing.")
         ).format(address=account.address, scopes=", ".join(scopes)),
         code="scope-missing",
-        hint=_(
-            "For a consent to {scope}, run: oauth-mailer login {address} --provider gmail-xoauth2\n"
-            "For a program that speaks the Gmail API: oauth-mailer token {address} --for api"
-        ).format(scope=ALL, address=account.address)
-        if use == "smtp"
-        else _("Run: oauth-mailer login {address} --provider gmail").format(address=account.address),
+        hint=authority.reaching(account, way),
     )

@@ -37,10 +37,11 @@ _FAREWELL = 3.0  # seconds for the last page to get out
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the consent page answered: a code, or the word for why there is none (RFC 6749 §4.1.2)."""
+    """A code; or why there is none, in the protocol's word (RFC 6749 §4.1.2) and in the page's own."""
 
     code: Secret
     error: str = ""
+    description: str = ""
 
 
 def read_answer(query: str, state: Secret) -> Answer | None:
@@ -55,21 +56,25 @@ def read_answer(query: str, state: Secret) -> Answer | None:
     if not hmac.compare_digest(values.get("state", "").encode("utf-8", "replace"), state.reveal().encode()):
         return None
     error, code = values.get("error", ""), values.get("code", "")
-    return Answer(Secret(code), error) if bool(code) != bool(error) else None
+    if bool(code) == bool(error):
+        return None
+    return Answer(Secret(code), error, values.get("error_description", "") if error else "")
 
 
 class Listener:
     """Listens from ``with`` on, in a thread of its own; ``redirect_uri`` is where.
 
     ``state``: of the request whose answer is waited for; ``port``: 0 for any free one; ``timeout``: seconds
-    to wait for the answer. ``done`` is set when it is there or the time is over. Entering raises
-    ``ConfigError`` where the port cannot be had.
+    to wait for the answer; ``redirect``: what the authority wants this place to be called, with ``{port}``.
+    ``done`` is set when it is there or the time is over. Entering raises ``ConfigError`` where the port
+    cannot be had.
     """
 
-    def __init__(self, state: Secret, *, port: int, timeout: float) -> None:
+    def __init__(self, state: Secret, *, port: int, timeout: float, redirect: str = "") -> None:
         self.done = threading.Event()
         self.answer: Answer | None = None
         self.redirect_uri = ""
+        self._redirect = redirect or "http://127.0.0.1:{port}/"
         self._state = state
         self._port = port
         self._deadline = time.monotonic() + timeout
@@ -106,7 +111,7 @@ class Listener:
     def __enter__(self) -> Self:
         self._socket = _listening(self._port)
         self._port = self._socket.getsockname()[1]
-        self.redirect_uri = f"http://127.0.0.1:{self._port}/"
+        self.redirect_uri = self._redirect.format(port=self._port)
         self._thread.start()
         self._ready.wait()
         return self

@@ -471,7 +471,7 @@ def test_accounts_of_one_client_do_not_wait_for_each_other(
 ) -> None:
     from oauth_mailer import private_file
 
-    monkeypatch.setattr("oauth_mailer.auth.google.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("oauth_mailer.auth._oauth_credential.LOCK_TIMEOUT", 0.1)
     with HttpScript(granted()) as server:
         account = with_consent(server.url, store)
         other = google_account(server.url, "you@gmail.com")
@@ -484,7 +484,7 @@ def test_a_lock_that_another_process_holds_too_long_is_an_error_for_later(
 ) -> None:
     from oauth_mailer import private_file
 
-    monkeypatch.setattr("oauth_mailer.auth.google.LOCK_TIMEOUT", 0.1)
+    monkeypatch.setattr("oauth_mailer.auth._oauth_credential.LOCK_TIMEOUT", 0.1)
     with HttpScript(granted()) as server:
         account = with_consent(server.url, store)
         with private_file.locked(lock_file(account, home)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oauth_mailer.accounts import Accounts
-from oauth_mailer.auth._google_tokens import access_slot, consent_slot
+from oauth_mailer.auth._oauth_tokens import access_slot, consent_slot
 from oauth_mailer.sandbox import Sandbox
 from oauth_mailer.stores import StoreOptions, open_store
 from tests.support.google_account import google_account

@@ -22,7 +22,7 @@ from oauth_mailer import (
     Receipt,
     open_mailer,
 )
-from oauth_mailer.auth import _google_endpoint
+from oauth_mailer.auth import _oauth_endpoint
 from oauth_mailer.logins import account_for, login
 from oauth_mailer.sandbox import Sandbox
 from oauth_mailer.sandbox.http_faults import GMAIL_STEPS, TOKEN_STEPS
@@ -152,14 +152,14 @@ class Outcome:
 @cache
 def outcomes() -> dict[Case, Future[Outcome]]:
     """What became of each case. They run beside each other, as many of them only wait."""
-    before, _google_endpoint.TIMEOUT = _google_endpoint.TIMEOUT, 2 * SHORT
+    before, _oauth_endpoint.TIMEOUT = _oauth_endpoint.TIMEOUT, 2 * SHORT
     try:
         with ThreadPoolExecutor(12) as pool:
             # Those that wait come first, so that the others have their turn meanwhile.
             ordered = sorted(cases(), key=lambda case: case.timeout)
             return {case: pool.submit(run, case) for case in ordered}
     finally:
-        _google_endpoint.TIMEOUT = before
+        _oauth_endpoint.TIMEOUT = before
 
 
 def run(case: Case) -> Outcome:

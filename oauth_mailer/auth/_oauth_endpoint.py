@@ -1,4 +1,4 @@
-"""Forms posted to Google's token and revocation endpoints, each once, over our own connection.
+"""Forms posted to an authority's endpoints (token, revocation, device), each once, over our own connection.
 
 Not ``requests``, which google-auth and oauthlib would take: it follows redirects with the form in hand, reads
 ``.netrc``, knows nothing of ``SSL_CERT_FILE``, and logs what it is given. The libraries say what is in the
@@ -19,7 +19,7 @@ from ..stores import Secret
 from ..wire.http_connection import reason
 from ..wire.one_post import Answer, PostClient
 
-__all__ = ["Endpoint", "nonsense", "plain"]
+__all__ = ["Endpoint", "plain"]
 
 TIMEOUT = 30.0
 """Seconds for one step on the network."""
@@ -32,14 +32,19 @@ _PASSING = {"internal_failure", "server_error", "temporarily_unavailable", "rate
 
 
 class Endpoint:
-    """Posts forms. ``ca_file``: as in ``tls.client_context``; ``hide``: what is in them and is never shown.
+    """Posts forms. ``title``: whose endpoint it is; ``ca_file``: as in ``tls.client_context``; ``hide``: what
+    is in them and is never shown.
 
     ``timeout``: seconds for one step on the network, ``TIMEOUT`` at most; ``fields``: the JSON object in the
-    latest answer, empty where it was none.
+    latest answer, empty where it was none, and ``status`` its status.
     """
 
-    def __init__(self, *, ca_file: str = "", hide: Iterable[Secret] = (), timeout: float = math.inf) -> None:
+    def __init__(
+        self, title: str, *, ca_file: str = "", hide: Iterable[Secret] = (), timeout: float = math.inf
+    ) -> None:
         self.fields: Mapping[str, Any] = {}
+        self.status = 0
+        self.title = title
         self._hide = [secret.reveal() for secret in hide if secret]
         self._client = PostClient(timeout=min(timeout, TIMEOUT), ca_file=ca_file)
 
@@ -66,11 +71,13 @@ class Endpoint:
         except OutcomeUnknown as error:
             why = reason(error.__cause__) if isinstance(error.__cause__, Exception) else ""
             raise _later(
-                _("Google took the request for a token but did not answer ({reason}).").format(reason=why)
+                _("{title} took the request for a token but did not answer ({reason}).").format(
+                    title=self.title, reason=why
+                )
             ) from error
         finally:
             self._client.close()  # hours pass until the next one
-        self.fields = _fields_of(answer)
+        self.fields, self.status = _fields_of(answer), answer.status
         words = [self.fields.get("error"), self.fields.get("error_description")]
         if (
             answer.status >= 500
@@ -78,11 +85,24 @@ class Endpoint:
             or any(word in _PASSING for word in words if isinstance(word, str))
         ):
             raise _later(
-                _("Google gives out no token just now (status {status}).").format(status=answer.status),
+                _("{title} gives out no token just now (status {status}).").format(
+                    title=self.title, status=answer.status
+                ),
                 self.said,
                 _seconds(answer.headers.get("retry-after", "")),
             )
         return answer
+
+    def nonsense(self) -> TransientError:
+        """The error for an answer that is none of a token endpoint."""
+        return TransientError(
+            _(
+                "What answers in place of {title}'s token endpoint gives no token (a proxy, or a sign-in "
+                "page?)."
+            ).format(title=self.title),
+            code="token-answer",
+            hint=_("Sign in to the network, check HTTPS_PROXY, and try again."),
+        )
 
     def __call__(
         self, url: str, method: str = "POST", body: Any = None, headers: Any = None, **_options: Any
@@ -119,15 +139,6 @@ _OWN = frozenset(name.lower() for name in _FORM)
 def plain(fields: Mapping[str, Any]) -> bytes:
     """An answer as the libraries are given it: without the lifetime, on whose odd forms they stumble."""
     return json.dumps({name: value for name, value in fields.items() if name != "expires_in"}).encode()
-
-
-def nonsense() -> TransientError:
-    """The error for an answer that is none of a token endpoint."""
-    return TransientError(
-        _("What answers in place of Google's token endpoint gives no token (a proxy, or a sign-in page?)."),
-        code="token-answer",
-        hint=_("Sign in to the network, check HTTPS_PROXY, and try again."),
-    )
 
 
 def _fields_of(answer: Answer) -> Mapping[str, Any]:

@@ -11,50 +11,65 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 from ..accounts import Account
 from ..errors import LoginRequired
 from ..i18n import _
-from ..stores import Secret, Slot
+from ..stores import Secret, Slot, store_kind
 from ..values import dataclass
-from ._google_client import Client, client_from
+from ._oauth_authority import Authority, giver
+from ._oauth_client import Client
 
-__all__ = ["SEND", "Access", "Consent", "access_slot", "consent_slot", "scopes_of"]
-
-SEND = "https://www.googleapis.com/auth/gmail.send"
-"""May send, and nothing else: it reads no mail, and not even the name of its own account."""
+__all__ = ["Access", "Consent", "access_slot", "consent_slot", "given_at", "scopes_of"]
 
 UNKNOWN_LIFETIME = 300.0
 """Seconds that a token is used for where the server does not say how long it is good (RFC 6749 §5.1)."""
 
 LONGEST_LIFETIME = 86_400.0
-"""Seconds; Google's tokens are good for an hour."""
+"""Seconds; Google's and Microsoft's tokens are good for about an hour."""
 
 EARLY = 225.0
 """Seconds before its end from which a token is renewed: google-auth's own measure."""
 
 
 def scopes_of(account: Account) -> tuple[str, ...]:
-    """What this account asks for."""
-    return account.scopes or account.preset.scopes or (SEND,)
+    """What this account asks for: its own word, else its provider's, else what its authority needs."""
+    return account.scopes or account.preset.scopes or giver(account).scopes
 
 
 def consent_slot(account: Account) -> Slot:
     """Where the refresh token rests."""
-    return Slot(account.address, f"google-{_fingerprint(account)}")
+    return Slot(account.address, f"{giver(account).name}-{_fingerprint(account)}")
 
 
 def access_slot(account: Account) -> Slot:
     """Where the access token rests meanwhile."""
-    return Slot(account.address, f"google-access-{_fingerprint(account)}", cached=True)
+    return Slot(account.address, f"{giver(account).name}-access-{_fingerprint(account)}", cached=True)
 
 
 def _fingerprint(account: Account) -> str:
     # The names themselves have characters that some stores' names of entries cannot have.
     names = " ".join((account.client.get("client_id", ""), *sorted(scopes_of(account))))
     return sha256(names.encode()).hexdigest()[:16]
+
+
+def given_at(account: Account) -> datetime | None:
+    """When a person last consented, or None where that is not known.
+
+    A consent in the environment was made elsewhere: a login here only proved it.
+    """
+    if store_kind(account.store) == "environment":
+        return None
+    try:
+        moment = datetime.fromisoformat(account.logged_in)
+    except ValueError:
+        return None
+    if not 2000 <= moment.year < 9000:  # nonsense, near which sums overflow
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +98,28 @@ class Consent:
         except (ValueError, RecursionError):
             found = None  # without the cause: its text is the secret
         fields: dict[str, Any] = found if isinstance(found, dict) else {}
+        authority: Authority = giver(account)
         token, secret = fields.get("refresh_token"), fields.get("client_secret", "")
         client_id = account.client.get("client_id") or fields.get("client_id")
         if not (token and client_id) or not all(isinstance(one, str) for one in (token, secret, client_id)):
             raise LoginRequired(
-                _("What the store has for {address} is no consent of Google's.").format(
-                    address=account.address
+                _("What the store has for {address} is no consent of {title}'s.").format(
+                    address=account.address, title=authority.title
                 ),
                 code="secret-form",
-                hint=_(
-                    'Its form: {{"client_id": "…", "client_secret": "…", "refresh_token": "…"}} on one line. '
-                    "Or run: oauth-mailer login {address}"
-                ).format(address=account.address),
+                hint=_("Its form: {form} on one line. Or run: oauth-mailer login {address}").format(
+                    form=authority.kept_form, address=account.address
+                ),
             )
         # The configuration's word counts before that of the entry.
-        client = client_from({**_texts(fields), **account.client}, Secret(secret))
+        client = authority.client_from({**_texts(fields), **account.client}, Secret(secret))
         if fields.get("client_id", client.client_id) != client.client_id:
             raise LoginRequired(
                 _("What the store has for {address} does not belong to the client of this account.").format(
                     address=account.address
                 ),
                 code="client-differs",
-                hint=_("Run: oauth-mailer login {address} --client-secrets FILE").format(
-                    address=account.address
-                ),
+                hint=authority.with_client(account),
             )
         return cls(client, Secret(token))
 
