@@ -269,6 +269,10 @@ class SmtpScript:
             for number, line in enumerate(lines, 1)
         )
 
+    def takes(self, shown: bytes) -> bool:
+        """Whether the one response of PLAIN, XOAUTH2 or OAUTHBEARER holds what is right."""
+        return any(secret.encode() in shown for secret in self.secrets)
+
     def _auth(self, talk: Talk, text: str) -> bool:
         _verb, mechanism, *initial = text.split(" ")
         with self._lock:
@@ -288,7 +292,7 @@ class SmtpScript:
             right = answer in [hmac.new(one, nonce, "md5").hexdigest().encode() for one in secrets]
         else:
             shown = b64decode(initial[0]) if initial else ask(b"")
-            right = any(one in shown for one in secrets)
+            right = self.takes(shown)
             if mechanism == "XOAUTH2" and not right:
                 talk.server.commands.append(
                     "empty answer" if not ask(b'{"status":"400","scope":"mail"}') else "?"
