@@ -29,6 +29,9 @@ MAX_LINES = 256
 _READ = 16_384
 """Octets that one call asks for: a TLS record, so that none of it stays where the system does not see it."""
 
+_LONGEST_WAIT = 86_400.0
+"""Seconds; poll() counts milliseconds in an int."""
+
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 
