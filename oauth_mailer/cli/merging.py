@@ -74,8 +74,8 @@ class _Kept:
 
 def _keep(job: MergeJob, outbox: Outbox, wrong: set[int], kept: _Kept, *, total: int, output: Output) -> bool:
     """Add the rows; whether it was stopped before all were there."""
-    with _progress(_("Adding to the outbox"), total, output) as show:
-        try:
+    try:
+        with _progress(_("Adding to the outbox"), total, output) as show:
             for line in job.add(outbox, leave_out=wrong):
                 if line.error is not None:
                     kept.others.append(line.row.line)
@@ -87,8 +87,8 @@ def _keep(job: MergeJob, outbox: Outbox, wrong: set[int], kept: _Kept, *, total:
                 else:
                     kept.known += 1
                 show(kept.added + kept.known + len(kept.others))
-        except KeyboardInterrupt:
-            return True
+    except KeyboardInterrupt:
+        return True
     if kept.others:
         output.warn(
             _("These rows had another message in this job and are not sent again; for a new job: --job NAME")
@@ -101,29 +101,30 @@ def _send(job: MergeJob, outbox: Outbox, workers: int, output: Output) -> bool:
     stop = threading.Event()
     counts = _counts(job, outbox)
     total = sum(counts.values())
-    with _progress(_("Sending"), total, output, first=total - _left(counts)) as show:
 
-        def look() -> None:
-            while not stop.wait(_LOOK):
-                try:
-                    counts = _counts(job, outbox)
-                    show(total - _left(counts))
-                    waits = job.sender().email in outbox.stats().paused
-                except OutboxError:  # the workers will say so
-                    continue
-                if waits or not _left(counts):
-                    stop.set()
+    def look() -> None:
+        while not stop.wait(_LOOK):
+            try:
+                counts = _counts(job, outbox)
+                show(total - _left(counts))
+                waits = job.sender().email in outbox.stats().paused
+            except OutboxError:  # the workers will say so
+                continue
+            if waits or not _left(counts):
+                stop.set()
 
-        watcher = threading.Thread(target=look, name="merge-watcher", daemon=True)
-        watcher.start()
-        try:
-            outbox.run(workers=workers, stop=stop)
-        except KeyboardInterrupt:
-            return True
-        finally:
-            stop.set()
-            watcher.join()
-            show(total - _left(_counts(job, outbox)))
+    watcher = threading.Thread(target=look, name="merge-watcher", daemon=True)
+    try:
+        with _progress(_("Sending"), total, output, first=total - _left(counts)) as show:
+            watcher.start()
+            try:
+                outbox.run(workers=workers, stop=stop)
+            finally:
+                stop.set()
+                watcher.join()
+                show(total - _left(_counts(job, outbox)))
+    except KeyboardInterrupt:
+        return True
     return False
 
 
