@@ -46,7 +46,7 @@ def test_what_a_worker_says_after_it_was_given_up_is_taken_for_the_truth(
         post.add(3)
         with post.worker(options=SHORT) as stalled:
             stop.wait()
-            stalled.signal(signal.SIGSTOP)
+            stalled.stall()
             post.run_until(3, **SHORT)
             assert post.states() == [State.UNKNOWN, State.SENT, State.SENT]
             assert post.accepted().total() == 2
@@ -80,7 +80,7 @@ def test_a_worker_that_stalls_before_the_message_leaves_sends_nothing_of_it(
         post.add(3)
         with post.worker(options=SHORT) as stalled:
             stop.wait()
-            stalled.signal(signal.SIGSTOP)
+            stalled.stall()
             post.run_until(3, **SHORT)
             assert post.states() == [State.UNKNOWN, State.SENT, State.SENT]
             stop.go_on()
@@ -104,7 +104,7 @@ def test_a_worker_that_stalls_in_a_transaction_does_not_hold_up_the_others(
         post.add(3)
         with database.halt(HISTORY, "NEW.state = 'sending'") as halt, post.worker(url=soon) as stalled:
             halt.wait()
-            stalled.signal(signal.SIGSTOP)
+            stalled.stall()
             halt.go_on()
             post.run()
             post.judge()

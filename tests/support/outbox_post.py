@@ -83,7 +83,8 @@ class Post:
         for number, added in enumerate(self.entries):
             entry = self.outbox.get(added.id)
             count = accepted[entry.message_id]
-            assert entry.state is (State.UNKNOWN if number in unknown else State.SENT), entry
+            history = self.outbox.history(added.id)
+            assert entry.state is (State.UNKNOWN if number in unknown else State.SENT), history
             assert count == (1 if number not in unknown or number in taken else 0), (entry, count)
             if number in unknown:
                 self.reported(entry)

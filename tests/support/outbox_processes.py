@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 PATIENCE = 60.0  # seconds that anything may take
@@ -73,6 +75,20 @@ class Worker:
     def signal(self, number: signal.Signals) -> None:
         assert self.process.pid
         os.kill(self.process.pid, number)
+
+    def stall(self) -> None:
+        """SIGSTOP, and wait until it stands still: one thread has to notice it first, the others run on."""
+        self.signal(signal.SIGSTOP)
+        until(self._stands_still, "the worker to stand still")
+
+    def _stands_still(self) -> bool:
+        threads = Path(f"/proc/{self.process.pid}/task")
+        if threads.is_dir():  # Linux
+            states = [(one / "stat").read_text().rpartition(")")[2].split()[0] for one in threads.iterdir()]
+        else:
+            command = ["ps", "-o", "state=", "-p", str(self.process.pid)]
+            states = [subprocess.run(command, capture_output=True, text=True, check=True).stdout[:1]]
+        return set(states) <= {"T", "t"}
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is no more."""
