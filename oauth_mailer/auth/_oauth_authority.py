@@ -6,6 +6,7 @@ A room that asks for consent is one class made of ``Authority``, and its one val
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Authority", "giver"]
 
 
-class Authority:
+class Authority(ABC):
     """``name``: its room's file; ``title``: its name for people.
 
     ``scopes``: what a consent asks for at least; ``identity``: what is asked for besides, to learn whose
@@ -57,13 +58,13 @@ class Authority:
 
     # The client
 
+    @abstractmethod
     def client_from(self, fields: Mapping[str, Any], secret: Secret) -> Client:
         """The client with these fields of the configuration or of a stored token; absent addresses are its
         own.
 
         Raises ``ConfigError`` for an address that a token may not be sent to.
         """
-        raise NotImplementedError
 
     def client_named(self, account: Account, client_id: str, tenant: str) -> Client:
         """The client with this id. ``tenant``: see ``logins.login``. Raises ``ConfigError``."""
@@ -77,9 +78,9 @@ class Authority:
             hint=_("Name the client by its id: --client-id ID"),
         )
 
+    @abstractmethod
     def no_client(self, account: Account) -> ConfigError:
         """The error where no client is known, with the steps to one."""
-        raise NotImplementedError
 
     def with_client(self, account: Account) -> str:
         """What to do where another client is needed."""
@@ -247,7 +248,7 @@ class Authority:
 
     def ends_why(self, day: str, time: str) -> tuple[str, str]:
         """Why it may end then (``day``, ``time``: in UTC), and what to do about it."""
-        raise NotImplementedError
+        raise AssertionError("it is not known when such a consent ends")
 
     def too_much(self, account: Account, scopes: frozenset[str]) -> tuple[str, str] | None:
         """What it is if these scopes allow more than to send: a text, and why that is worse than need be."""
